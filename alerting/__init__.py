@@ -1,0 +1,1 @@
+"""The aggregator: scrape, store, evaluate, route, deliver, show."""

@@ -1,0 +1,1 @@
+"""HTTP: the Prometheus API, health, own metrics."""

@@ -1,0 +1,1 @@
+"""Which receiver hears of an alert, and together with which others."""

@@ -1,0 +1,44 @@
+"""Label matchers, shared by selectors, routing and inhibition. Regular expressions are fully anchored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Op = Literal["=", "!=", "=~", "!~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label. A missing label matches as the empty string.
+
+    Raises ValueError at construction when a regular expression does not compile.
+    """
+
+    name: str
+    op: Op
+    value: str
+    _regex: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.op in ("=~", "!~"):
+            try:
+                compiled = re.compile(self.value, re.DOTALL)
+            except re.error as error:
+                raise ValueError(f"bad regular expression {self.value!r}: {error}") from error
+            object.__setattr__(self, "_regex", compiled)
+
+    def matches(self, value: str) -> bool:
+        if self._regex is None:
+            return (value == self.value) is (self.op == "=")
+        return (self._regex.fullmatch(value) is not None) is (self.op == "=~")
+
+    def __str__(self) -> str:
+        return f'{self.name}{self.op}"{self.value}"'
+
+
+def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+    """True when every matcher accepts the label set."""
+    return all(matcher.matches(labels.get(matcher.name, "")) for matcher in matchers)

@@ -1,0 +1,1 @@
+"""From a group of alerts to a delivered message: words, outbox, Apprise."""

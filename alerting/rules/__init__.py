@@ -1,0 +1,1 @@
+"""Rule files: loading, templating, the pure alert state machine, evaluation."""

@@ -1,0 +1,1 @@
+"""Samples and alert state on disk. Rooms above see only the protocols in ``ports``."""

@@ -1,0 +1,54 @@
+"""What the rooms above know of the store.
+
+Writing goes by *frames*: a source (a scrape target, a rule group) appends one row of values at one time; each
+column is a series. A column that had a value in the source's previous frame and has none in this one gets the
+staleness marker, so a series that vanishes, a target that fails and a rule that stops firing all end the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from alerting.model.labels import Labels
+from alerting.model.matcher import Matcher
+from alerting.model.series import FloatArray, SeriesData
+
+
+class StorageError(Exception):
+    """The store could not do what was asked; the message says what and where."""
+
+
+class FrameWriter(Protocol):
+    """One source's columns."""
+
+    def column(self, labels: Labels) -> int:
+        """The column of a series, made on first use. Stable while the writer lives."""
+
+    @property
+    def width(self) -> int:
+        """Number of columns so far: the length of a row."""
+
+    def append(self, time_ms: int, row: FloatArray) -> bool:
+        """Store one frame. ``row`` has ``width`` float64 values; ``ABSENT`` where the source gave none.
+
+        The row is copied. A time not after the source's last one is refused (False), nothing is stored.
+        """
+
+    def close(self, time_ms: int) -> None:
+        """The source is gone for good: every live series gets its staleness marker."""
+
+
+class Querier(Protocol):
+    """Reading. Times are milliseconds since the epoch, both ends included."""
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
+        """Series that match, sorted by labels, each with its samples in the window; those without are left out."""
+
+    def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
+        """Label sets of series with a sample in the window that match any of the sets (all when empty); sorted."""
+
+
+class Storage(Querier, Protocol):
+    def source(self, name: str) -> FrameWriter:
+        """The writer of a source; the same name gives the same columns again, also after a restart."""

@@ -1,0 +1,1 @@
+"""What puts the programs on machines: systemd units, the demo cluster."""

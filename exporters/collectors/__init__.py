@@ -1,0 +1,1 @@
+"""Readings become samples. A collector has one method; the runner judges it."""
