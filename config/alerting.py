@@ -1,0 +1,85 @@
+"""``alerting.yaml`` as frozen structs: intervals, limits, routing, receivers.
+
+Routing, grouping and inhibition keep Alertmanager's keys and meaning; delivery is by Apprise URLs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Duration = Annotated[float, Meta(extra={"kind": "duration"})]
+Bytes = Annotated[int, Meta(extra={"kind": "size"})]
+Text = Annotated[str, Meta(min_length=1)]
+LabelName = Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$|^\.\.\.$")]
+
+
+class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often things happen, in seconds (written as durations)."""
+
+    scrape_interval: Duration = 5.0
+    scrape_timeout: Duration = 4.0
+    evaluation_interval: Duration = 5.0
+
+
+class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much is kept: whichever limit is reached first."""
+
+    retention: Duration = 30 * 86400.0
+    max_bytes: Bytes = 8 * 2**30
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one scrape may bring; a page over a limit is refused whole and the target is down with the reason."""
+
+    body_bytes: Bytes = 10 * 2**20
+    series: Annotated[int, Meta(ge=1)] = 20_000
+    label_bytes: Annotated[int, Meta(ge=16)] = 4096
+
+
+class Url(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an Apprise URL comes from: written here (``${ENV}`` is filled in) or the first line of a file."""
+
+    url: str = ""
+    url_file: str = ""
+
+
+class Receiver(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: Text
+    apprise: tuple[Url, ...] = ()
+    send_resolved: bool = True
+
+
+class Route(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"continue_": "continue"}):
+    """A node of the routing tree; what is not given is inherited from the parent."""
+
+    receiver: str | None = None
+    matchers: tuple[Text, ...] = ()
+    group_by: tuple[LabelName, ...] | None = None
+    group_wait: Duration | None = None
+    group_interval: Duration | None = None
+    repeat_interval: Duration | None = None
+    continue_: bool = False
+    routes: tuple[Route, ...] = ()
+
+
+class InhibitRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An alert matching ``source`` mutes those matching ``target`` whose ``equal`` labels have the same values."""
+
+    source_matchers: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    target_matchers: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    equal: tuple[LabelName, ...] = ()
+
+
+class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    timing: Timing = Timing()
+    storage: StorageSettings = StorageSettings()
+    limits: Limits = Limits()
+    external_url: str = ""
+    rule_files: tuple[Text, ...] = ("rules/*.yml",)
+    route: Route
+    receivers: tuple[Receiver, ...]
+    inhibit_rules: tuple[InhibitRule, ...] = ()
