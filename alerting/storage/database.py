@@ -1,0 +1,187 @@
+"""SQLite behind one door: open with the right pragmas, migrate, survive a damaged file.
+
+Every error of sqlite3 leaves here as ``StorageError`` (``DatabaseDamaged`` when the file itself is broken), so no room
+above imports sqlite3. A database is meant for little data written often and durably: WAL, and ``synchronous=FULL`` so
+that a committed transaction survives a power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from alerting.storage.ports import StorageError
+
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_S = 10.0
+# The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+class DatabaseDamaged(StorageError):
+    """The file is no usable SQLite database (any more)."""
+
+
+class Database:
+    """One SQLite file with one connection, guarded by a lock: any thread may call, one at a time.
+
+    ``migrations`` are SQL scripts; ``user_version`` counts how many have run, so a new one is only ever appended.
+    A file that SQLite calls damaged is moved aside (``NAME.corrupt-<now_ms>``) and an empty one takes its place:
+    ``moved_aside`` then says where it went. A file made by a newer version is refused, never touched.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        now_ms: int,
+        page_size: int = 4096,
+        incremental_vacuum: bool = False,
+        checkpoint_pages: int = 1000,
+    ) -> None:
+        """Open or create. ``checkpoint_pages`` 0 leaves checkpoints to ``checkpoint()``. Raises StorageError."""
+        self.path = path
+        self.moved_aside: Path | None = None
+        self._migrations = tuple(migrations)
+        self._page_size = page_size
+        self._incremental_vacuum = incremental_vacuum
+        self._checkpoint_pages = checkpoint_pages
+        self._lock = threading.RLock()
+        self._in_transaction = False
+        try:
+            self._connection = self._connect()
+        except DatabaseDamaged as error:
+            self.moved_aside = move_aside(path, now_ms)
+            log.warning("%s; moved to %s, starting empty", error, self.moved_aside)
+            self._connection = self._connect()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: commits at the end, rolls back when the body raises. Does not nest.
+
+        Raises StorageError for anything SQLite refuses (disk full, input/output error, constraint).
+        """
+        with self._lock, _our_errors(self.path):
+            if self._in_transaction:
+                raise StorageError(f"{self.path}: a transaction inside a transaction")
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._in_transaction = True
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # after a full disk SQLite may have rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._in_transaction = False
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and fetch everything. Raises StorageError."""
+        with self._lock, _our_errors(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement as a transaction of its own; returns the number of rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(sql, parameters).rowcount
+
+    def execute_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each set of parameters, all in one transaction."""
+        with self.transaction() as connection:
+            connection.executemany(sql, parameters)
+
+    def pragma(self, text: str) -> int:
+        """The number that a PRAGMA answers with (0 when it answers nothing)."""
+        found = self.rows(f"PRAGMA {text}")
+        return int(found[0][0]) if found else 0
+
+    def checkpoint(self) -> tuple[int, int]:
+        """Copy the write-ahead log into the file without waiting for readers: (pages in the log, pages copied)."""
+        ((_, logged, copied),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        return max(int(logged), 0), max(int(copied), 0)
+
+    def reopen_empty(self, now_ms: int) -> Path:
+        """Move a file that turned out damaged aside and go on with an empty one; returns where it went."""
+        with self._lock:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self.moved_aside = move_aside(self.path, now_ms)
+            log.warning("%s: damaged; moved to %s, starting empty", self.path, self.moved_aside)
+            self._connection = self._connect()
+            return self.moved_aside
+
+    def close(self) -> None:
+        with self._lock, _our_errors(self.path):
+            self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        with _our_errors(self.path):
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with _our_errors(self.path):
+                connection.execute(f"PRAGMA page_size={self._page_size}")
+                if self._incremental_vacuum:
+                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA foreign_keys=ON")
+                connection.execute(f"PRAGMA wal_autocheckpoint={self._checkpoint_pages}")
+                self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(self._migrations):
+            raise StorageError(
+                f"{self.path}: made by a newer version (schema {version}, this one knows {len(self._migrations)}); "
+                "install that version again or move the file away"
+            )
+        for number, script in enumerate(self._migrations[version:], version + 1):
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{script};\nPRAGMA user_version={number};\nCOMMIT;")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def move_aside(path: Path, now_ms: int) -> Path:
+    """Rename a database and its side files to ``NAME.corrupt-<now_ms>``. Raises StorageError when that fails."""
+    target = path.with_name(f"{path.name}.corrupt-{now_ms}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.corrupt-{now_ms}-{number}")
+    try:
+        for suffix in ("", *_SIDE_FILES):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                file.rename(target.with_name(target.name + suffix))
+    except OSError as error:
+        raise StorageError(f"{path}: damaged, and cannot be moved aside: {error}") from error
+    return target
+
+
+@contextmanager
+def _our_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in _DAMAGED:
+            raise DatabaseDamaged(f"{path}: {error}") from error
+        raise StorageError(f"{path}: {error}") from error

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from alerting.storage.database import Database, DatabaseDamaged
+from alerting.storage.ports import StorageError
+
+NOW = 1_700_000_000_000
+FIRST = "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
+
+
+def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO note (text) VALUES ('a')")
+    database.close()
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    assert database.rows("SELECT text FROM note") == [("a",)]
+    assert database.pragma("synchronous") == 2  # FULL
+    database.close()
+
+
+def test_a_failing_transaction_leaves_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    with pytest.raises(ValueError, match="mine"), database.transaction() as connection:
+        connection.execute("INSERT INTO note (text) VALUES ('a')")
+        raise ValueError("mine")
+    with pytest.raises(StorageError, match=r"state\.db: NOT NULL"):
+        database.execute("INSERT INTO note (text) VALUES (NULL)")
+    assert database.rows("SELECT * FROM note") == []
+    assert database.execute("INSERT INTO note (text) VALUES ('b')") == 1
+    database.close()
+
+
+def test_transactions_do_not_nest(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    with pytest.raises(StorageError, match="inside"), database.transaction(), database.transaction():
+        pass
+    database.execute_many("INSERT INTO note (text) VALUES (?)", [("a",), ("b",)])
+    assert len(database.rows("SELECT * FROM note")) == 2
+    database.close()
+
+
+def test_migrations_run_once_and_in_order(tmp_path: Path) -> None:
+    Database(tmp_path / "state.db", [FIRST], now_ms=NOW).close()
+    second = "ALTER TABLE note ADD COLUMN at INTEGER; UPDATE note SET at = 0"
+    database = Database(tmp_path / "state.db", [FIRST, second], now_ms=NOW)
+    database.execute("INSERT INTO note (text, at) VALUES ('a', 1)")
+    database.close()
+    with pytest.raises(StorageError, match="newer version"):
+        Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    assert [file.name for file in tmp_path.iterdir()] == ["state.db"]
+
+
+def test_a_migration_that_fails_leaves_the_version_before(tmp_path: Path) -> None:
+    Database(tmp_path / "state.db", [FIRST], now_ms=NOW).close()
+    with pytest.raises(StorageError):
+        Database(tmp_path / "state.db", [FIRST, "CREATE TABLE other (id INTEGER); nonsense"], now_ms=NOW)
+    database = Database(tmp_path / "state.db", [FIRST, "CREATE TABLE other (id INTEGER)"], now_ms=NOW)
+    assert database.rows("SELECT * FROM other") == []
+    database.close()
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be looked at" * 40, b"\0" * 8192])
+def test_a_damaged_file_is_moved_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        database = Database(path, [FIRST], now_ms=NOW)
+    assert database.moved_aside == tmp_path / f"state.db.corrupt-{NOW}"
+    assert database.moved_aside.read_bytes() == content
+    assert "starting empty" in caplog.text
+    assert database.rows("SELECT * FROM note") == []
+    database.close()
+
+
+def test_damage_found_later_is_told_apart_from_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    database = Database(path, [FIRST], now_ms=NOW)
+    database.execute_many("INSERT INTO note (text) VALUES (?)", [("x" * 500,)] * 200)
+    database.close()
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    database = Database(path, [FIRST], now_ms=NOW)
+    with pytest.raises(DatabaseDamaged):
+        database.rows("SELECT * FROM note")
+    aside = database.reopen_empty(NOW)
+    assert aside.stat().st_size == len(data)
+    assert database.rows("SELECT * FROM note") == []
+    database.pragma("max_page_count=4")
+    with pytest.raises(StorageError, match="full") as caught:
+        database.execute_many("INSERT INTO note (text) VALUES (?)", [("x" * 500,)] * 200)
+    assert not isinstance(caught.value, DatabaseDamaged)
+    assert database.rows("SELECT count(*) FROM note") == [(0,)]
+    database.close()
+
+
+def test_a_path_that_cannot_be_opened_says_which(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"missing/state\.db"):
+        Database(tmp_path / "missing" / "state.db", [FIRST], now_ms=NOW)
+
+
+def test_many_threads_share_one_database(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+
+    def write() -> None:
+        for _ in range(20):
+            database.execute("INSERT INTO note (text) VALUES ('a')")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert database.rows("SELECT count(*) FROM note") == [(80,)]
+    database.close()
+    with pytest.raises(StorageError):
+        database.rows("SELECT 1")
