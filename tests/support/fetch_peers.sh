@@ -1,0 +1,28 @@
+#!/bin/sh
+# Fetches the programs that tests compare with (Prometheus, promtool, amtool, node_exporter) into .peers, out of
+# Debian's packages, without installing them: nothing is started, no root is needed. Where that is not possible
+# (another distribution, no package lists) the tests that need them say so and are skipped.
+set -u
+packages="prometheus prometheus-alertmanager prometheus-node-exporter"
+folder=.peers
+
+[ -e "$folder/complete" ] && exit 0
+if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+    echo "peers: no apt here; tests that need Prometheus are skipped"
+    exit 0
+fi
+mkdir -p "$folder/download"
+if [ "$(id -u)" = 0 ] && ! apt-cache show prometheus >/dev/null 2>&1; then
+    apt-get update -qq
+fi
+for package in $packages; do
+    if ! (cd "$folder/download" && apt-get download -qq "$package" >/dev/null 2>&1); then
+        echo "peers: package $package cannot be fetched; tests that need it are skipped (sudo apt-get update, then again)"
+        exit 0
+    fi
+done
+for archive in "$folder"/download/*.deb; do
+    dpkg-deb -x "$archive" "$folder" || exit 0
+done
+rm -rf "$folder/download"
+touch "$folder/complete"
