@@ -1,0 +1,261 @@
+"""A Jetson's GPU, power, fan, and what tegrastats alone knows. sysfs answers first, tegrastats fills what it lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from exporters.catalog import board as names
+from exporters.catalog.metric import Metric
+from exporters.collector import Collector, CollectorFailed, Family, NoData
+from exporters.sources.board import Board
+from exporters.sources.board_sampling import Ticker
+from exporters.sources.jetson_fan import read_fans
+from exporters.sources.jetson_gpu import GpuSampler
+from exporters.sources.jetson_power import RailsUnreadable, read_rails, total_watts
+from exporters.sources.tegrastats import Tegrastats
+from exporters.sources.tegrastats_child import TegrastatsChild
+
+SAMPLE_SECONDS = 1.0
+WITHOUT_LOAD = frozenset({"tegra264"})  # AGX Thor: the kernel has no load file, and that is no fault
+BOOT_SECONDS = 60.0  # the driver of the GPU may come late
+
+Clock = Callable[[], float]
+
+
+class JetsonSensors:
+    """What the collectors of a Jetson share: the GPU's sampler and the tegrastats child. Idle until started."""
+
+    def __init__(
+        self, board: Board, sys: Path, tegrastats: Sequence[str] | None, *, clock: Clock = time.monotonic
+    ) -> None:
+        """``tegrastats``: the program and leading arguments; None when it is not installed."""
+        self.board = board
+        self.sys = sys
+        self.gpu = GpuSampler(sys)
+        self.child = TegrastatsChild(tegrastats, clock=clock) if tegrastats else None
+        self.clock = clock
+        self._ticker = Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)
+
+    def start(self) -> None:
+        """Starts sampling; nothing at all on another board."""
+        if self.board.family != "jetson":
+            return
+        self._ticker.start()
+        if self.child is not None:
+            self.child.start()
+
+    def stop(self) -> None:
+        """Ends the sampling thread and the child."""
+        self._ticker.stop()
+        if self.child is not None:
+            self.child.stop()
+
+    def collectors(self) -> dict[str, Collector]:
+        """Every collector of this file by name."""
+        return {
+            "jetson_gpu": JetsonGpu(self),
+            "jetson_power": JetsonPower(self),
+            "jetson_fan": JetsonFan(self),
+            "jetson_tegrastats": JetsonTegrastats(self),
+            "jetson_sources": JetsonSources(self),
+        }
+
+    def now_on_jetson(self) -> float:
+        """Monotonic seconds. Raises NoData on another board."""
+        if self.board.family != "jetson":
+            raise NoData("this is no Jetson")
+        return self.clock()
+
+    def line(self, now: float) -> Tegrastats | None:
+        """What tegrastats said last, if that is recent."""
+        return self.child.latest(now) if self.child is not None else None
+
+    def has_thermal_zones(self) -> bool:
+        """Whether the kernel shows temperatures, which are exported under node_exporter's names elsewhere."""
+        return any(True for _ in (self.sys / "class/thermal").glob("thermal_zone*/temp"))
+
+    def rails(self, now: float) -> tuple[str, dict[str, float]]:
+        """Source and watts by rail; raises CollectorFailed when monitors are there and nobody can read them."""
+        line = self.line(now)
+        try:
+            rails = read_rails(self.sys)
+        except RailsUnreadable as error:
+            if line is None or not line.rails:
+                raise CollectorFailed(str(error)) from error
+            rails = {}
+        if rails:
+            return "sysfs", rails
+        return "tegrastats", line.rails if line is not None else {}
+
+
+class JetsonGpu:
+    """Mean and maximum load since the last read, and the clock."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        sensors = self._sensors
+        now = sensors.now_on_jetson()
+        load = sensors.gpu.window.take(now)
+        if load is None and sensors.child is not None:
+            load = sensors.child.gpu.take(now)
+        if load is None and sensors.gpu.fault:
+            raise CollectorFailed(f"GPU load: {sensors.gpu.fault}")
+        if load is None and sensors.board.soc not in WITHOUT_LOAD and sensors.gpu.missing_seconds(now) > BOOT_SECONDS:
+            raise CollectorFailed("GPU load: no device of class devfreq has one and tegrastats does not tell it")
+        families: list[Family] = []
+        if load is not None:
+            families += [
+                one(names.JETSON_GPU_UTILIZATION, load.mean),
+                one(names.JETSON_GPU_UTILIZATION_MAX, load.maximum),
+            ]
+        hertz = gpu_hertz(sensors, now)[1]
+        if hertz is not None:
+            families.append(one(names.JETSON_GPU_FREQUENCY, hertz))
+        if not families:
+            raise NoData("no GPU load or clock found yet")
+        return families
+
+
+class JetsonPower:
+    """Watts by rail, and the total where the board measures it."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        _, rails = self._sensors.rails(self._sensors.now_on_jetson())
+        if not rails:
+            raise NoData("this board measures no power")
+        families = [Family(names.JETSON_POWER, [((rail,), watts) for rail, watts in rails.items()])]
+        total = total_watts(rails)
+        if total is not None:
+            families.append(one(names.JETSON_POWER_TOTAL, total))
+        return families
+
+
+class JetsonFan:
+    """Duty cycle and speed."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        self._sensors.now_on_jetson()
+        fans = read_fans(self._sensors.sys)
+        if not fans:
+            raise NoData("no fan")
+        return filled(
+            Family(names.JETSON_FAN_DUTY, [((fan.name,), fan.duty) for fan in fans if fan.duty is not None]),
+            Family(names.JETSON_FAN_RPM, [((fan.name,), fan.rpm) for fan in fans if fan.rpm is not None]),
+        )
+
+
+class JetsonTegrastats:
+    """Memory, memory controller, engines, cores online, and temperatures where the kernel has no thermal zones."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        sensors = self._sensors
+        now = sensors.now_on_jetson()
+        if sensors.child is None:
+            raise NoData("tegrastats is not installed")
+        line = sensors.child.latest(now)
+        if line is None:
+            if sensors.child.fault:
+                raise CollectorFailed(sensors.child.fault)
+            if sensors.child.has_spoken:
+                raise CollectorFailed("tegrastats: its newest line is older than three intervals")
+            raise NoData("tegrastats has not said anything yet")
+        families = line_families(line)
+        if line.temperatures and not sensors.has_thermal_zones():
+            families.append(Family(names.JETSON_TEMPERATURE, [((name,), t) for name, t in line.temperatures.items()]))
+        families.append(one(names.JETSON_TEGRASTATS_RESTARTS, sensors.child.restarts))
+        return filled(*families)
+
+
+class JetsonSources:
+    """Which source answers for what at the moment."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        sensors = self._sensors
+        now = sensors.now_on_jetson()
+        line = sensors.line(now)
+        sources: dict[str, str] = {}
+        if sensors.gpu.window.fresh(now):
+            sources["gpu_utilization"] = "sysfs"
+        elif sensors.child is not None and sensors.child.gpu.fresh(now):
+            sources["gpu_utilization"] = "tegrastats"
+        source, hertz = gpu_hertz(sensors, now)
+        if hertz is not None:
+            sources["gpu_frequency"] = source
+        try:
+            source, rails = sensors.rails(now)
+        except CollectorFailed:
+            rails = {}  # told by the collector of the rails
+        if rails:
+            sources["power"] = source
+        if sensors.has_thermal_zones():
+            sources["temperature"] = "sysfs"
+        if line is not None:
+            if line.temperatures:
+                sources.setdefault("temperature", "tegrastats")
+            told = {"memory": line.ram, "emc": line.emc, "engines": line.engines}
+            sources.update({reading: "tegrastats" for reading, value in told.items() if value})
+        if not sources:
+            raise NoData("no source has answered yet")
+        return [Family(names.JETSON_SOURCE_INFO, [(item, 1.0) for item in sources.items()])]
+
+
+def gpu_hertz(sensors: JetsonSensors, now: float) -> tuple[str, float | None]:
+    """Source and clock of the GPU."""
+    hertz = sensors.gpu.clock_hertz()
+    if hertz is not None:
+        return "sysfs", hertz
+    line = sensors.line(now)
+    return "tegrastats", line.gpu.hertz if line is not None and line.gpu is not None else None
+
+
+def line_families(line: Tegrastats) -> list[Family]:
+    """What only tegrastats tells; families may be empty."""
+    families = [
+        Family(names.JETSON_ENGINE_ACTIVE, [((name,), float(unit.active)) for name, unit in line.engines.items()]),
+        Family(
+            names.JETSON_ENGINE_UTILIZATION,
+            [((name,), unit.ratio) for name, unit in line.engines.items() if unit.ratio is not None],
+        ),
+        Family(
+            names.JETSON_ENGINE_FREQUENCY,
+            [((name,), unit.hertz) for name, unit in line.engines.items() if unit.hertz is not None],
+        ),
+    ]
+    if line.ram is not None:
+        families += [one(names.JETSON_MEMORY_USED, line.ram.used), one(names.JETSON_MEMORY_SIZE, line.ram.size)]
+    if line.largest_free_block is not None:
+        families.append(one(names.JETSON_MEMORY_LFB, line.largest_free_block))
+    if line.cores:
+        families.append(one(names.JETSON_CPUS_ONLINE, sum(core is not None for core in line.cores)))
+    if line.emc is not None:
+        if line.emc.ratio is not None:
+            families.append(one(names.JETSON_EMC_UTILIZATION, line.emc.ratio))
+        if line.emc.hertz is not None:
+            families.append(one(names.JETSON_EMC_FREQUENCY, line.emc.hertz))
+    return families
+
+
+def one(metric: Metric, value: float) -> Family:
+    """A family of one row without labels."""
+    return Family(metric, [((), float(value))])
+
+
+def filled(*families: Family) -> list[Family]:
+    """The families that have rows."""
+    return [family for family in families if family.rows]
