@@ -183,7 +183,7 @@ def _engine(found: Tegrastats, name: str, value: str) -> bool:
 
 
 def _clocked(value: str) -> Clocked | None:
-    """``7%``, ``7%@408``, ``@408``, ``7%@[305,305]``, ``@[314,314,314]``. A clock of 0 is unknown (no root, or gated)."""
+    """``7%``, ``7%@408``, ``@408``, ``7%@[305,305]``, ``@[314,314,314]``. A clock of 0 is unknown (no root, gated)."""
     if not value or not _CLOCKED.fullmatch(value):
         return None
     percent = _PERCENT.match(value)
