@@ -1,0 +1,128 @@
+"""Which series exist: by id, by metric name, by matchers."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from alerting.model.labels import METRIC_NAME, Labels
+from alerting.model.matcher import Matcher
+from alerting.storage.ports import StorageError
+
+PLANS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One label set of one source. Two sources may have the same label set."""
+
+    id: int
+    source: int
+    labels: Labels
+    name: str
+
+
+class Registry:
+    """Thread-safe. What a set of matchers found is remembered until series come or go."""
+
+    def __init__(self, max_series: int) -> None:
+        self._max = max_series
+        self._lock = threading.Lock()
+        self._by_id: dict[int, Series] = {}
+        self._by_name: dict[str, dict[int, Series]] = {}
+        self._next = 1
+        self._version = 0
+        self._plans: OrderedDict[tuple[Matcher, ...], tuple[int, tuple[Series, ...]]] = OrderedDict()
+        self._unsaved: dict[int, Series] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, source: int, labels: Labels) -> int:
+        """A new series; returns its id. Raises StorageError when there are too many."""
+        with self._lock:
+            if len(self._by_id) >= self._max:
+                raise StorageError(f"more than {self._max} series: {labels} is not stored; look for a label that grows")
+            series = Series(self._next, source, labels, labels.metric_name)
+            self._put(series)
+            self._unsaved[series.id] = series
+            return series.id
+
+    def restore(self, series_id: int, source: int, labels: Labels) -> None:
+        """A series read back from disk."""
+        with self._lock:
+            self._put(Series(series_id, source, labels, labels.metric_name))
+
+    def _put(self, series: Series) -> None:
+        self._by_id[series.id] = series
+        self._by_name.setdefault(series.name, {})[series.id] = series
+        self._next = max(self._next, series.id + 1)
+        self._version += 1
+
+    def remove(self, ids: Iterable[int]) -> None:
+        with self._lock:
+            for series_id in ids:
+                series = self._by_id.pop(series_id, None)
+                if series is None:
+                    continue
+                self._unsaved.pop(series_id, None)
+                same = self._by_name[series.name]
+                del same[series_id]
+                if not same:
+                    del self._by_name[series.name]
+            self._version += 1
+
+    def get(self, series_id: int) -> Series | None:
+        return self._by_id.get(series_id)
+
+    def ids(self) -> set[int]:
+        with self._lock:
+            return set(self._by_id)
+
+    def unsaved(self) -> list[Series]:
+        """Series not on disk yet."""
+        with self._lock:
+            return list(self._unsaved.values())
+
+    def saved(self, series: Iterable[Series]) -> None:
+        with self._lock:
+            for one in series:
+                self._unsaved.pop(one.id, None)
+
+    def forget_saved(self) -> None:
+        """The disk is empty again: every series is unsaved."""
+        with self._lock:
+            self._unsaved = dict(self._by_id)
+
+    def resolve(self, matchers: Sequence[Matcher]) -> tuple[Series, ...]:
+        """Series that match, sorted by labels, then by id."""
+        key = tuple(matchers)
+        with self._lock:
+            version = self._version
+            known = self._plans.get(key)
+            if known is not None and known[0] == version:
+                self._plans.move_to_end(key)
+                return known[1]
+            candidates, rest = self._candidates(matchers)
+        found = tuple(sorted((s for s in candidates if _matches(rest, s.labels)), key=lambda s: (s.labels, s.id)))
+        with self._lock:
+            self._plans[key] = (version, found)
+            self._plans.move_to_end(key)
+            if len(self._plans) > PLANS:
+                self._plans.popitem(last=False)
+        return found
+
+    def _candidates(self, matchers: Sequence[Matcher]) -> tuple[list[Series], list[Matcher]]:
+        """Series whose metric name fits, and the matchers that remain. The caller holds the lock."""
+        on_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
+        rest = [matcher for matcher in matchers if matcher.name != METRIC_NAME]
+        exact = next((matcher.value for matcher in on_name if matcher.op == "="), None)
+        names = self._by_name if exact is None else [exact] if exact in self._by_name else []
+        fitting = [name for name in names if all(matcher.matches(name) for matcher in on_name)]
+        return [series for name in fitting for series in self._by_name[name].values()], rest
+
+
+def _matches(matchers: Sequence[Matcher], labels: Labels) -> bool:
+    return all(matcher.matches(labels.get(matcher.name)) for matcher in matchers)
