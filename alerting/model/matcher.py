@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from alerting.model.regex import RegexError, compile_anchored
+
 Op = Literal["=", "!=", "=~", "!~"]
 
 
@@ -25,9 +27,9 @@ class Matcher:
     def __post_init__(self) -> None:
         if self.op in ("=~", "!~"):
             try:
-                compiled = re.compile(self.value, re.DOTALL)
-            except re.error as error:
-                raise ValueError(f"bad regular expression {self.value!r}: {error}") from error
+                compiled = compile_anchored(self.value)
+            except RegexError as error:
+                raise ValueError(str(error)) from error
             object.__setattr__(self, "_regex", compiled)
 
     def matches(self, value: str) -> bool:

@@ -1,0 +1,135 @@
+"""The tree of a query. Frozen, compared by value, free of the parsing library.
+
+Durations and times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from alerting.model.matcher import Matcher
+
+ValueKind = Literal["scalar", "string", "vector", "matrix"]
+At = int | Literal["start", "end"]  # milliseconds since the epoch, or the ends of the query
+
+ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
+COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+SET_OPERATORS = frozenset({"and", "or", "unless"})
+PARAMETER_AGGREGATIONS = frozenset({"topk", "bottomk", "quantile", "count_values"})
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """Any node."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLiteral(Expr):
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class StringLiteral(Expr):
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSelector(Expr):
+    """``matchers`` includes the one on the metric name when the query names it."""
+
+    matchers: tuple[Matcher, ...]
+    at: At | None = None
+    offset_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSelector(Expr):
+    selector: VectorSelector
+    range_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery(Expr):
+    """``step_ms`` 0 means the default step of the engine."""
+
+    expr: Expr
+    range_ms: int
+    step_ms: int = 0
+    at: At | None = None
+    offset_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Negation(Expr):
+    expr: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Paren(Expr):
+    expr: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """``many`` names the side with several series per match group; ``include`` are the labels of group_x()."""
+
+    on: bool = False
+    labels: tuple[str, ...] = ()
+    many: Literal["none", "left", "right"] = "none"
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expr):
+    op: str
+    left: Expr
+    right: Expr
+    matching: Matching = Matching()
+    return_bool: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Expr):
+    op: str
+    expr: Expr
+    param: Expr | None = None
+    grouping: tuple[str, ...] = ()
+    without: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    func: str
+    args: tuple[Expr, ...]
+
+
+def children(node: Expr) -> Iterator[Expr]:
+    """The direct sub-expressions, in reading order."""
+    if isinstance(node, Call):
+        yield from node.args
+        return
+    if isinstance(node, Aggregate):
+        if node.param is not None:
+            yield node.param
+        yield node.expr
+        return
+    for spec in fields(node):
+        value = getattr(node, spec.name)
+        if isinstance(value, Expr):
+            yield value
+
+
+def walk(node: Expr) -> Iterator[Expr]:
+    """The node and everything below it, parents first."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def unwrapped(node: Expr) -> Expr:
+    """The node without the parentheses around it."""
+    while isinstance(node, Paren):
+        node = node.expr
+    return node
