@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 Duration = Annotated[float, Meta(extra={"kind": "duration"})]
 Bytes = Annotated[int, Meta(extra={"kind": "size"})]
+Secret = Annotated[str, Meta(extra={"kind": "secret"})]
 Text = Annotated[str, Meta(min_length=1)]
 LabelName = Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$|^\.\.\.$")]
 
@@ -39,10 +40,16 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Url(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where an Apprise URL comes from: written here (``${ENV}`` is filled in) or the first line of a file."""
+    """Where an Apprise URL comes from: written here (``${ENV}`` is filled in) or the first line of a file.
 
-    url: str = ""
+    The URL does not show when printed: it usually holds a password.
+    """
+
+    url: Secret = ""
     url_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"Url(url={'…' if self.url else ''!r}, url_file={self.url_file!r})"
 
 
 class Receiver(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

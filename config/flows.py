@@ -18,25 +18,34 @@ Up = Callable[[str], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class FlowState:
-    """``failed``: what is down on the path. ``lost_percent``: the share of requests whose way is cut, failover
-    not counted: 80 with a failover left means that the other branch now carries everything."""
+    """``failed``: what is down on the path. ``lost_percent``: the share of requests whose way is cut.
+    ``moved_percent``: the part of those that fails over to a way that is not cut; the rest of them fails."""
 
     state: State
     failed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     lost_percent: int = 0
+    moved_percent: int = 0
+
+    @property
+    def failing_percent(self) -> int:
+        """The share of requests that get no answer."""
+        return self.lost_percent - self.moved_percent
 
 
 def flow_state(flow: Flow, cluster: Cluster, up: Up) -> FlowState:
     """The state of a flow: the worst of its steps; a split is broken only when every branch is."""
     states = [_step(step, cluster, up) for step in flow.steps]
+    # Losses of several steps are not added up: the same request may be hit by both.
+    worst = max(states, key=lambda state: (state.failing_percent, state.lost_percent), default=FlowState("ok"))
     failed = tuple(dict.fromkeys(name for state in states for name in state.failed))
     unknown = tuple(dict.fromkeys(name for state in states for name in state.unknown))
     return FlowState(
         state=_worst([state.state for state in states]),
         failed=failed,
         unknown=unknown,
-        lost_percent=max((state.lost_percent for state in states), default=0),
+        lost_percent=worst.lost_percent,
+        moved_percent=worst.moved_percent,
     )
 
 
@@ -67,6 +76,7 @@ def _step(step: str | Step, cluster: Cluster, up: Up) -> FlowState:
         failed=tuple(name for branch in branches for name in branch.failed),
         unknown=tuple(name for branch in branches for name in branch.unknown),
         lost_percent=lost,
+        moved_percent=lost if step.failover and state == "degraded" else 0,
     )
 
 

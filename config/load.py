@@ -9,8 +9,10 @@ from pathlib import Path
 
 from config.alerting import Alerting
 from config.cluster import Cluster
-from config.crosscheck import check_alerting, check_cluster, receiver_urls
+from config.crosscheck_alerting import check_alerting
+from config.crosscheck_cluster import check_cluster
 from config.problems import ConfigError, Problem
+from config.receivers import receiver_urls
 from config.secrets import Secret
 from config.shape import ShapeChecker
 from config.yamlfile import read
@@ -60,9 +62,8 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
     document = read(directory / ALERTING_FILE, problems)
     if document is not None:
         alerting = ShapeChecker(document, problems).to_struct(Alerting)
-        if alerting is not None:
-            problems.extend(check_alerting(alerting, document))
-            urls = receiver_urls(alerting, document, os.environ if environ is None else environ, directory, problems)
+        problems.extend(check_alerting(alerting, document, directory))
+        urls = receiver_urls(alerting, document, os.environ if environ is None else environ, directory, problems)
     if cluster is None or alerting is None or problems:
         raise ConfigError(problems)
     return Config(directory, cluster, alerting, urls)
@@ -73,6 +74,5 @@ def _cluster(directory: Path, problems: list[Problem]) -> Cluster | None:
     if document is None:
         return None
     cluster = ShapeChecker(document, problems).to_struct(Cluster)
-    if cluster is not None:
-        problems.extend(check_cluster(cluster, document))
+    problems.extend(check_cluster(cluster, document))
     return cluster

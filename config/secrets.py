@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,7 +36,10 @@ class Secret:
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
-    """Fill in ``${NAME}`` and ``${NAME:-default}``. Raises ValueError naming a variable that is not set."""
+    """Fill in ``${NAME}`` and ``${NAME:-default}``. Raises ValueError naming a variable that is not set, or when
+    a ``${`` is not one of the two."""
+    if "${" in _REFERENCE.sub("", text):
+        raise ValueError("cannot read what follows ${; expected ${NAME} or ${NAME:-default}")
 
     def value(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
@@ -51,11 +55,20 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
 def from_file(path: Path) -> Secret:
     """The first line of a file. Raises ValueError with the reason, never with the contents."""
     try:
+        # Opening a pipe would wait for a writer that may never come.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"{path}: is not a file")
         with path.open("rb") as stream:
             data = stream.read(_MAX_BYTES)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-    line = data.decode("utf-8", "replace").partition("\n")[0].strip()
+    first, newline, _ = data.partition(b"\n")
+    if not newline and len(data) == _MAX_BYTES:
+        raise ValueError(f"{path}: its first line is longer than {_MAX_BYTES} bytes")
+    try:
+        line = first.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: its first line is not UTF-8 text") from None
     if not line:
         raise ValueError(f"{path}: its first line is empty; expected an Apprise URL there")
     return Secret(line)

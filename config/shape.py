@@ -1,190 +1,195 @@
 """Checking plain data against the msgspec structs of the schema, collecting every mistake.
 
 ``msgspec.convert`` stops at the first mistake; an owner who edits seven nodes wants all of them. This walks the
-same type descriptions that msgspec itself uses, so schema and check cannot drift apart.
+same type descriptions that msgspec itself uses, so schema and check cannot drift apart. What is wrong is replaced
+by a blank of the right type and its path noted in ``Document.broken``: the checks that follow see everything that
+is right, and leave the rest alone.
 """
 
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import re
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
 
+from config.kinds import KINDS, hide_url, show
 from config.problems import Problem
-from config.units import parse_duration, parse_size
-from config.yamlfile import Document, Key
+from config.yamlfile import SOMETHING, Document, Key
 
 _T = TypeVar("_T")
 # Called with limits read back from the schema, whose types its signature does not spell.
 _Meta: Any = msgspec.Meta
-
-
-def _duration(value: Any) -> float:
-    if isinstance(value, str):
-        return parse_duration(value)
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
-    raise ValueError(f"expected a duration with its unit, such as 5s, 1m30s or 30d, got {show(value)}")
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return parse_size(value)
-    raise ValueError(f"expected a size with its unit, such as 512MiB or 1TB, got {show(value)}")
-
-
-def _address(value: Any) -> str:
-    try:
-        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
-    except ValueError:
-        raise ValueError(f"expected an IP address such as 192.168.1.10, got {show(value)}") from None
-
-
-def _network(value: Any) -> str:
-    try:
-        return str(ipaddress.ip_network(value if isinstance(value, str) else ""))
-    except ValueError as error:
-        raise ValueError(f"expected a network such as 192.168.1.0/24, got {show(value)} ({error})") from None
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", value):
-        return value
-    raise ValueError(f"expected a name (letter, then letters, digits, - or _), got {show(value)}")
-
-
-# What a schema field may ask for with Meta(extra={"kind": ...}): text in, value out, ValueError with the reason.
-_KINDS: dict[str, Callable[[Any], Any]] = {
-    "duration": _duration,
-    "size": _size,
-    "address": _address,
-    "network": _network,
-    "name": _name,
-}
-
-
-def show(value: Any) -> str:
-    """A value as it reads in a message, shortened."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    return f'"{text[:60]}…"' if len(text) > 60 else f'"{text}"' if isinstance(value, str) else text
+_Sequence = inspect.ListType | inspect.VarTupleType
 
 
 class ShapeChecker:
-    """Checks one document. Problems are appended to the list given; values that failed are left out."""
+    """Checks one document. Problems are appended to the list given."""
 
     def __init__(self, document: Document, problems: list[Problem]) -> None:
         self._document = document
         self._problems = problems
 
-    def to_struct(self, kind: type[_T]) -> _T | None:
-        """The document as ``kind``; None when anything was wrong."""
-        before = len(self._problems)
-        plain = self.check(self._document.value, inspect.type_info(kind), ())
-        if len(self._problems) > before:
-            return None
-        return msgspec.convert(plain, kind)
+    def to_struct(self, kind: type[_T]) -> _T:
+        """The document as ``kind``; blanks stand where something is wrong."""
+        return cast(_T, self._check(self._document.value, inspect.type_info(kind), ()))
 
-    def _bad(self, path: Key, message: str) -> None:
-        where = ".".join(str(part) for part in path)
+    def _bad(self, path: Key, info: inspect.Type, message: str) -> Any:
+        """Note a problem; a blank to go on with."""
+        where = dotted(path)
+        self._document.broken.add(path)
         self._problems.append(self._document.problem(path, f"{where}: {message}" if where else message))
+        return _blank(info)
 
-    def check(self, value: Any, info: inspect.Type, path: Key) -> Any:
-        """``value`` converted for msgspec; problems noted on the way."""
+    def _check(self, value: Any, info: inspect.Type, path: Key) -> Any:
+        if path in self._document.broken and value is None:
+            return _blank(info)  # the reader of the file has said why
         if isinstance(info, inspect.Metadata):
-            return self._kind(value, (info.extra or {}).get("kind", ""), info.type, path)
+            return self._kind(value, (info.extra or {}).get("kind", ""), info, path)
         if isinstance(info, inspect.StructType):
             return self._struct(value, info, path)
         if isinstance(info, inspect.DictType):
             return self._dict(value, info, path)
-        if isinstance(info, inspect.ListType | inspect.VarTupleType):
-            if not isinstance(value, list):
-                self._bad(path, f"expected a list, got {show(value)}")
-                return []
-            return [self.check(item, info.item_type, (*path, index)) for index, item in enumerate(value)]
+        if isinstance(info, _Sequence):
+            return self._list(value, info, path)
         if isinstance(info, inspect.UnionType):
             return self._union(value, info, path)
         return self._scalar(value, info, path)
 
-    def _kind(self, value: Any, kind: str, info: inspect.Type, path: Key) -> Any:
-        convert = _KINDS.get(kind)
-        if convert is None:
-            return self.check(value, info, path)
+    def _kind(self, value: Any, kind: str, info: inspect.Metadata, path: Key) -> Any:
+        if kind not in KINDS:
+            return self._check(value, info.type, path)
         try:
-            return convert(value)
+            return KINDS[kind][0](value)
         except ValueError as error:
-            self._bad(path, str(error))
-            return None
+            return self._bad(path, info, str(error))
 
     def _struct(self, value: Any, info: inspect.StructType, path: Key) -> Any:
         if not isinstance(value, dict):
-            self._bad(path, f"expected a mapping with {_listed(f.encode_name for f in info.fields)}, got {show(value)}")
-            return {}
+            names = _listed(field.encode_name for field in info.fields)
+            # Text is not shown: a URL with its password often stands where a mapping belongs.
+            shown = "text" if isinstance(value, str) else show(value)
+            return self._bad(path, info, f"expected a mapping with {names}, got {shown}")
         fields = {field.encode_name: field for field in info.fields}
         result = {}
-        for key, item in value.items():
-            if key not in fields:
-                self._bad((*path, key), f"unknown key; {_suggest(str(key), fields)}")
-            elif item is None and not _accepts_none(fields[key].type):
-                self._bad((*path, key), "has no value")
-            else:
-                result[key] = self.check(item, fields[key].type, (*path, key))
+        meant = self._unknown_keys(value, fields, path)
         for name, field in fields.items():
-            if field.required and name not in value:
-                self._bad(path, f'"{name}" is missing')
-        return result
+            place = (*path, name)
+            if name in value:
+                item = value[name]
+                if item is None and place not in self._document.broken and not _accepts_none(field.type):
+                    result[field.name] = self._bad(place, field.type, "has no value")
+                else:
+                    result[field.name] = self._check(item, field.type, place)
+            elif field.required:
+                if name not in meant and self._document.complete(path):
+                    self._problems.append(self._document.problem(path, _where(path, f'"{name}" is missing')))
+                self._document.broken.add(place)
+                result[field.name] = _blank(field.type)
+        return info.cls(**result)
+
+    def _unknown_keys(self, value: dict[Any, Any], fields: dict[str, inspect.Field], path: Key) -> set[str]:
+        """Note the keys that the schema does not know; the names of the fields they were probably meant for."""
+        meant = set()
+        free = [name for name in fields if name not in value]
+        for key in value:
+            if key in fields:
+                continue
+            close = difflib.get_close_matches(str(key), free, n=1, cutoff=0.6)
+            hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(fields)}"
+            self._bad((*path, key), inspect.AnyType(), f"unknown key; {hint}")
+            meant.update(close)
+            # What the key holds may be what another check looks for elsewhere.
+            self._document.broken.update((*path, name) for name in (close or free))
+        return meant
 
     def _dict(self, value: Any, info: inspect.DictType, path: Key) -> Any:
         if not isinstance(value, dict):
-            self._bad(path, f"expected a mapping, got {show(value)}")
-            return {}
+            return self._bad(path, info, f"expected a mapping, got {show(value)}")
         result = {}
         for key, item in value.items():
-            checked = self.check(key, info.key_type, (*path, key))
-            result[checked] = self.check(item, info.value_type, (*path, key))
+            place = (*path, key)
+            before = len(self._problems)
+            checked = self._check(key, info.key_type, place)
+            if len(self._problems) > before:
+                self._document.broken.add((*path, SOMETHING))
+                checked = key
+            if item is None and place not in self._document.broken and not _accepts_none(info.value_type):
+                result[checked] = self._bad(place, info.value_type, "has no value")
+            else:
+                result[checked] = self._check(item, info.value_type, place)
         return result
+
+    def _list(self, value: Any, info: inspect.ListType | inspect.VarTupleType, path: Key) -> Any:
+        if not isinstance(value, list):
+            return self._bad(path, info, f"expected a list, got {show(value)}")
+        if len(value) < (info.min_length or 0):
+            return self._bad(path, info, "expected at least one entry")
+        items = [self._check(item, info.item_type, (*path, index)) for index, item in enumerate(value)]
+        return items if isinstance(info, inspect.ListType) else tuple(items)
 
     def _union(self, value: Any, info: inspect.UnionType, path: Key) -> Any:
         if value is None and _accepts_none(info):
             return None
         kinds = [kind for kind in info.types if not isinstance(kind, inspect.NoneType)]
         wanted: type = dict if isinstance(value, dict) else list if isinstance(value, list) else str
-        for kind in kinds:
-            if _container(kind) is wanted:
-                return self.check(value, kind, path)
-        if len(kinds) == 1:
-            return self.check(value, kinds[0], path)
-        self._bad(path, f"expected {' or '.join(_describe(kind) for kind in kinds)}, got {show(value)}")
-        return None
+        fitting = [kind for kind in kinds if _container(kind) is wanted]
+        if fitting or len(kinds) == 1:
+            return self._check(value, (fitting or kinds)[0], path)
+        return self._bad(path, info, f"expected {' or '.join(_describe(kind) for kind in kinds)}, got {show(value)}")
 
     def _scalar(self, value: Any, info: inspect.Type, path: Key) -> Any:
         try:
             return msgspec.convert(value, _python_type(info))
         except msgspec.ValidationError:
-            self._bad(path, f"expected {_describe(info)}, got {show(value)}")
-            return value
+            pass
+        hint = ""
+        if isinstance(info, inspect.StrType) and isinstance(value, int | float):
+            hint = "; put it in quotes"
+        elif isinstance(info, inspect.LiteralType):
+            close = difflib.get_close_matches(str(value), [str(known) for known in info.values], n=1)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+        return self._bad(path, info, f"expected {_describe(info)}, got {show(value)}{hint}")
+
+
+def dotted(path: Key) -> str:
+    """A path as it reads in a message: ``nodes.AGX0.address``."""
+    return ".".join(hide_url(str(part)) for part in path)
+
+
+def _where(path: Key, message: str) -> str:
+    return f"{dotted(path)}: {message}" if path else message
 
 
 def _container(info: inspect.Type) -> type:
+    info = info.type if isinstance(info, inspect.Metadata) else info
     if isinstance(info, inspect.StructType | inspect.DictType):
         return dict
-    return list if isinstance(info, inspect.ListType | inspect.VarTupleType) else str
+    return list if isinstance(info, _Sequence) else str
 
 
 def _accepts_none(info: inspect.Type) -> bool:
     return isinstance(info, inspect.UnionType) and info.includes_none
+
+
+def _blank(info: inspect.Type) -> Any:
+    """A value of the type, meaning nothing."""
+    if isinstance(info, inspect.Metadata):
+        kind = (info.extra or {}).get("kind", "")
+        return KINDS[kind][1] if kind in KINDS else _blank(info.type)
+    if isinstance(info, inspect.StructType):
+        return info.cls(**{field.name: _blank(field.type) for field in info.fields if field.required})
+    if isinstance(info, inspect.UnionType):
+        return None if info.includes_none else _blank(info.types[0])
+    if isinstance(info, inspect.LiteralType):
+        return info.values[0]
+    plain: tuple[tuple[type, Any], ...] = (
+        (inspect.DictType, {}), (inspect.ListType, []), (inspect.VarTupleType, ()), (inspect.IntType, 0),
+        (inspect.FloatType, 0.0), (inspect.BoolType, False), (inspect.StrType, ""),
+    )  # fmt: skip
+    return next((value for kind, value in plain if isinstance(info, kind)), None)
 
 
 def _python_type(info: inspect.Type) -> Any:
@@ -209,6 +214,8 @@ def _describe(info: inspect.Type) -> str:
             return f"{noun} from {info.ge} to {info.le}"
         return f"{noun} of at least {info.ge}" if info.ge is not None else noun
     if isinstance(info, inspect.StrType):
+        if info.pattern:
+            return "a label name (letters, digits and _)"
         return "text that is not empty" if info.min_length else "text"
     if isinstance(info, inspect.BoolType):
         return "true or false"
@@ -218,9 +225,3 @@ def _describe(info: inspect.Type) -> str:
 def _listed(names: Iterable[str]) -> str:
     words = list(names)
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _suggest(key: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    return f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(names)}"
