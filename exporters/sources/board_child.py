@@ -53,15 +53,29 @@ def read_answer(process: subprocess.Popen[bytes], seconds: float, limit: int) ->
 def end_group(process: subprocess.Popen[bytes]) -> bool:
     """Ends a child of ``spawn`` and what it started, closes our end of its pipe; False when the kernel keeps it.
 
-    Returns within about twice ``END_SECONDS``.
+    Returns within about twice ``END_SECONDS``. A child that was collected before has its number no more, which may
+    already be someone else's, so then nothing is signalled.
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break  # collected: its number may already be someone else's
+    if process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, signal.SIGTERM)
+        _wait_uncollected(process.pid, END_SECONDS)
+        # Until it is collected its number is its group's, also when only a child of its own is left there.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(END_SECONDS)
     if process.stdout is not None:
         process.stdout.close()
-    return process.poll() is not None
+    return process.returncode is not None
+
+
+def _wait_uncollected(pid: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.01)
