@@ -32,7 +32,7 @@ _PLAINER = (
     ("mapping values are not allowed", 'a second ": " on one line; put text that contains ": " in quotes, or check the '
      "indentation of the line above"),
     ("could not find expected ':'", 'a key without ":"'),
-    ("did not find expected key", "a line that does not fit; check its indentation"),
+    ("did not find expected key", "a line that does not fit; check its indentation, and the quotes above it"),
     ("did not find expected '-' indicator", "a line that does not fit; check its indentation"),
     ("but found another document", 'a second document ("---"); one file holds one'),
     ("did not find expected ',' or ']'", 'a list opened with "[" is not closed'),
@@ -208,6 +208,8 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if key in result:
                 first = self.lines[(*path, key)]
+                # One of the two was probably meant to be another.
+                self.broken.add((*path, SOMETHING))
                 self._bad(key_node, (*path, key), f'"{key}" is given twice (first on line {first})')
                 continue
             self.lines[(*path, key)] = line
@@ -226,3 +228,9 @@ class _Builder:
             message = f'YAML reads the key {node.value} as {str(key).lower()}; put it in quotes: "{node.value}"'
         self._bad(node, (*path, SOMETHING), message)
         return None
+
+
+def dump(value: Any) -> str:
+    """Plain data as YAML text that ``parse`` reads back, in the order given."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text

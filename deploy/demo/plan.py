@@ -1,12 +1,11 @@
 """What the demo starts: the shipped inventory moved to loopback addresses, and one command for each program.
 
-Pure, but for ``write_config``, which puts the two configuration files into the demo's folder. JSON is YAML, so the
-shipped files are read as plain data, changed where the demo differs, and written as JSON.
+Pure, but for ``write_config``, which puts the two configuration files into the demo's folder: the
+shipped ones, read as plain data and changed where the demo differs.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any
 from config.cluster import AGGREGATOR_PORT, Cluster
 from config.load import load_cluster
 from config.problems import ConfigError, Problem
-from config.yamlfile import read
+from config.yamlfile import dump, read
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 BOARDS = Path(__file__).resolve().parent / "boards"
@@ -86,8 +85,8 @@ def write_config(folder: Path, receiver: tuple[str, int]) -> Cluster:
         _plain(SHIPPED / "alerting.yaml"), page=f"http://{hub}:{AGGREGATOR_PORT}/", receiver=receiver
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cluster.yaml").write_text(json.dumps(inventory, indent=1))
-    (folder / "alerting.yaml").write_text(json.dumps(alerting, indent=1))
+    (folder / "cluster.yaml").write_text(dump(inventory))
+    (folder / "alerting.yaml").write_text(dump(alerting))
     rules = folder / "rules"
     if not rules.is_symlink():
         rules.symlink_to(SHIPPED / "rules")
