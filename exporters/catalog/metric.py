@@ -16,3 +16,6 @@ class Metric:
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # enough to tell metrics apart, and cheap: rows are gathered by metric at every scrape

@@ -1,0 +1,83 @@
+"""The exporter as an object: start it, ask where it listens, stop it. The command line is elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from exporters import registry
+from exporters.log import event
+from exporters.runner import DEADLINE, Runner
+from exporters.web import MAX_FIELD_BYTES, MAX_LINE_BYTES, Pages
+
+_log = logging.getLogger(__name__)
+
+# Seconds an idle connection is kept for the next scrape: longer than usual scrape intervals.
+KEEP_ALIVE = 75.0
+
+
+class CannotListen(Exception):
+    """The address cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``listen``: address and port, port 0 takes a free one. ``deadline``: seconds for all collectors of a scrape."""
+
+    settings: registry.Settings
+    listen: tuple[str, int]
+    disabled: Collection[str] = ()
+    deadline: float = DEADLINE
+
+
+class App:
+    """One exporter. To be started once."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._cleanups: list[Callable[[], None]] = []
+        settings = replace(options.settings, on_stop=self._cleanups.append)
+        self._collectors = registry.build(settings, options.disabled)
+        self._web: web.AppRunner | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, after ``start``."""
+        if self._web is None or not self._web.addresses:
+            raise RuntimeError("the exporter is not listening")
+        host, port = self._web.addresses[0][:2]
+        return str(host), int(port)
+
+    async def start(self) -> None:
+        """Begin to listen. Raises CannotListen."""
+        runner = Runner(self._collectors, self._options.deadline)
+        self._web = web.AppRunner(
+            Pages(runner).application(),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=KEEP_ALIVE,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            lingering_time=0.0,
+            shutdown_timeout=3.0,
+        )
+        await self._web.setup()
+        host, port = self._options.listen
+        try:
+            await web.TCPSite(self._web, host, port).start()
+        except OSError as error:
+            await self._web.cleanup()
+            raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        host, port = self.address
+        event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(self._collectors))
+
+    async def stop(self) -> None:
+        """Finish what is being answered (3 s at most), stop listening, end what collectors have started."""
+        if self._web is not None:
+            await self._web.cleanup()
+            self._web = None
+        while self._cleanups:
+            self._cleanups.pop()()

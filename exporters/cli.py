@@ -1,0 +1,184 @@
+"""``tierwatch exporter``: options, the node's entry in the inventory, signals."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import platform
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporters import registry
+from exporters.collectors import filesystem
+from exporters.collectors.own import Identity
+from exporters.log import event, to_stderr
+from exporters.notify import ServiceManager
+from exporters.runner import DEADLINE
+from exporters.sources.files import Roots
+
+if TYPE_CHECKING:
+    from exporters.app import App
+
+_log = logging.getLogger("exporters")
+
+
+class Unusable(Exception):
+    """The command cannot run as asked; the message tells the user why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """What the exporter needs of a node's entry in the inventory."""
+
+    address: str
+    port: int
+    tier: int
+    board: str
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs until SIGTERM or SIGINT. Exit status 0, 2 for bad options or configuration, 1 when it cannot listen."""
+    options = parser().parse_args(argv)
+    to_stderr(logging.DEBUG if options.verbose else logging.INFO)
+    try:
+        settings, listen, disabled = prepare(options)
+    except Unusable as error:
+        print(f"tierwatch exporter: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    # Only now: what is wrong with the configuration is told without waiting for the web server's import.
+    from exporters.app import App, CannotListen, Options
+
+    app = App(Options(settings, listen, disabled, options.collector_deadline))
+    try:
+        asyncio.run(serve(app, ServiceManager(os.environ)))
+    except CannotListen as error:
+        print(f"tierwatch exporter: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options; those that node_exporter has are spelled as it spells them."""
+    found = argparse.ArgumentParser(prog="tierwatch exporter", description="Serve the metrics of one node.")
+    found.add_argument("--config", type=Path, help="folder with cluster.yaml (default: $TIERWATCH_CONFIG)")
+    found.add_argument("--node", required=True, help="this node's name in the inventory")
+    found.add_argument("--listen", metavar="HOST:PORT", help="default: the node's address and exporter_port")
+    found.add_argument("--path.procfs", dest="procfs", default="/proc", metavar="DIR")
+    found.add_argument("--path.sysfs", dest="sysfs", default="/sys", metavar="DIR")
+    found.add_argument("--path.rootfs", dest="rootfs", default="/", metavar="DIR")
+    found.add_argument(
+        "--collector.disable", dest="disable", default="", metavar="A,B", help=f"any of {', '.join(registry.TABLE)}"
+    )
+    found.add_argument("--collector.deadline", dest="collector_deadline", type=seconds, default=DEADLINE, metavar="S")
+    found.add_argument("--collector.textfile.directory", dest="textfile", metavar="DIR", help="folder of *.prom files")
+    found.add_argument(
+        "--collector.filesystem.mount-points-exclude",
+        dest="mount_points",
+        type=regex,
+        default=filesystem.MOUNT_POINTS_EXCLUDE,
+        metavar="REGEX",
+    )
+    found.add_argument(
+        "--collector.filesystem.fs-types-exclude",
+        dest="fs_types",
+        type=regex,
+        default=filesystem.FS_TYPES_EXCLUDE,
+        metavar="REGEX",
+    )
+    found.add_argument("--verbose", action="store_true", help="log what is only of interest when something is wrong")
+    return found
+
+
+def seconds(text: str) -> float:
+    """A deadline: more than 0, at most a minute."""
+    value = float(text)
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError("expected seconds, more than 0 and at most 60")
+    return value
+
+
+def regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, int], frozenset[str]]:
+    """Options and inventory as the application wants them. Raises Unusable."""
+    disabled = frozenset(filter(None, options.disable.split(",")))
+    if wrong := registry.unknown(disabled):
+        raise Unusable(f"--collector.disable: no collector {', '.join(wrong)}; there are {', '.join(registry.TABLE)}")
+    entry = node_entry(options.config, options.node)
+    listen = (entry.address, entry.port) if options.listen is None else host_port(options.listen)
+    settings = registry.Settings(
+        identity=Identity(options.node, str(entry.tier), entry.board, version(), platform.python_version()),
+        roots=Roots(options.procfs.rstrip("/"), options.sysfs.rstrip("/"), options.rootfs),
+        textfile_directory=options.textfile,
+        mount_points_exclude=options.mount_points,
+        fs_types_exclude=options.fs_types,
+    )
+    return settings, listen, disabled
+
+
+def node_entry(directory: Path | None, name: str) -> NodeEntry:
+    """The node's entry in the inventory. Raises Unusable with what is wrong and which nodes there are."""
+    from config.load import default_directory, load_cluster
+    from config.problems import ConfigError
+
+    try:
+        cluster = load_cluster(directory or default_directory())
+    except ConfigError as error:
+        raise Unusable(str(error)) from error
+    node = cluster.nodes.get(name)
+    if node is None:
+        raise Unusable(f"no node {name!r} in the inventory; there are {', '.join(cluster.nodes)}")
+    return NodeEntry(str(node.address), node.exporter_port, node.tier, str(node.board))
+
+
+def host_port(text: str) -> tuple[str, int]:
+    """``127.0.0.1:9191``, ``[::1]:9191``, ``:9191`` (every address). Raises Unusable."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise Unusable(f"--listen {text!r}: expected HOST:PORT, such as 127.0.0.1:9191")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104  # asked for in so many words
+
+
+def version() -> str:
+    """The installed version."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("tierwatch")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+async def serve(app: App, manager: ServiceManager) -> None:
+    """Start, tell systemd, wait for a signal, stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    manager.tell("READY=1")
+    try:
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(manager.heartbeat):
+                    await stop.wait()
+            except TimeoutError:
+                manager.tell("WATCHDOG=1")
+    finally:
+        manager.tell("STOPPING=1")
+        await app.stop()
+        event(_log, logging.INFO, "stopped")

@@ -1,0 +1,113 @@
+"""The table of collectors: name, what makes it, which boards have it. Nothing registers itself."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from exporters import clock
+from exporters.collector import Collector
+from exporters.collectors import filesystem
+from exporters.collectors.own import Identity
+from exporters.sources.files import Roots
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What collectors are made of. ``on_stop`` takes a function that ends what a collector's source has started."""
+
+    identity: Identity
+    roots: Roots = field(default_factory=Roots)
+    textfile_directory: str | None = None
+    mount_points_exclude: str = filesystem.MOUNT_POINTS_EXCLUDE
+    fs_types_exclude: str = filesystem.FS_TYPES_EXCLUDE
+    wall: Callable[[], float] = clock.wall
+    on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
+
+
+Factory = Callable[[Settings], Collector]
+
+
+def _roots(target: str) -> Factory:
+    """``module:Class`` made of the roots alone; imported when it is wanted, so that a Pi never loads Jetson code."""
+    return lambda settings: _load(target)(settings.roots)
+
+
+def _load(target: str) -> Callable[..., Collector]:
+    module, _, name = target.partition(":")
+    made: Callable[..., Collector] = getattr(importlib.import_module(f"exporters.collectors.{module}"), name)
+    return made
+
+
+def _file_systems(settings: Settings) -> Collector:
+    return filesystem.FileSystems(
+        settings.roots,
+        mount_points_exclude=settings.mount_points_exclude,
+        fs_types_exclude=settings.fs_types_exclude,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``boards``: beginnings of the board names that have it; empty: every board."""
+
+    factory: Factory
+    boards: tuple[str, ...] = ()
+    wanted: Callable[[Settings], bool] = field(default=lambda _: True)
+
+
+TABLE: Mapping[str, Entry] = {
+    "arp": Entry(_roots("protocols:Arp")),
+    "conntrack": Entry(_roots("protocols:ConnTrack")),
+    "cpu": Entry(_roots("cpu:CpuTimes")),
+    "cpufreq": Entry(_roots("cpu:CpuFrequency")),
+    "diskstats": Entry(_roots("disks:DiskStats")),
+    "entropy": Entry(_roots("kernel:Entropy")),
+    "exporter": Entry(lambda settings: _load("own:Own")(settings.identity)),
+    "filefd": Entry(_roots("kernel:FileHandles")),
+    "filesystem": Entry(_file_systems),
+    "hwmon": Entry(_roots("hwmon:HardwareMonitors")),
+    "loadavg": Entry(_roots("kernel:LoadAverage")),
+    "meminfo": Entry(_roots("memory:MemoryInfo")),
+    "mmc": Entry(_roots("disks:MmcWear")),
+    "netclass": Entry(_roots("network:NetworkClass")),
+    "netdev": Entry(_roots("network:NetworkTraffic")),
+    "netstat": Entry(_roots("protocols:NetStat")),
+    "os": Entry(_roots("system:OsRelease")),
+    "pressure": Entry(_roots("kernel:Pressure")),
+    "process": Entry(lambda _: _load("own:Process")()),
+    "processes": Entry(_roots("system:Processes")),
+    "sockstat": Entry(_roots("protocols:SockStat")),
+    "softnet": Entry(_roots("protocols:SoftNet")),
+    "stat": Entry(_roots("kernel:KernelCounters")),
+    "textfile": Entry(
+        lambda settings: _load("textfile:TextFiles")(settings.textfile_directory),
+        wanted=lambda settings: settings.textfile_directory is not None,
+    ),
+    "thermal_zone": Entry(_roots("thermal:ThermalZones")),
+    "time": Entry(lambda settings: _load("clock:Time")(settings.roots, settings.wall)),
+    "timex": Entry(lambda _: _load("clock:Timex")()),
+    "udp_queues": Entry(_roots("protocols:UdpQueues")),
+    "uname": Entry(lambda settings: _load("system:Uname")(settings.roots, os.uname().machine)),
+    "vmstat": Entry(_roots("memory:VmStat")),
+}
+
+
+def build(
+    settings: Settings, disabled: Collection[str] = (), table: Mapping[str, Entry] = TABLE
+) -> dict[str, Collector]:
+    """The collectors of this node's board, without the disabled ones, in the order of the table."""
+    return {
+        name: entry.factory(settings)
+        for name, entry in table.items()
+        if name not in disabled
+        and entry.wanted(settings)
+        and (not entry.boards or settings.identity.board.startswith(entry.boards))
+    }
+
+
+def unknown(names: Collection[str], table: Mapping[str, Entry] = TABLE) -> list[str]:
+    """Names that no collector has, sorted."""
+    return sorted(set(names) - set(table))

@@ -1,0 +1,132 @@
+"""Runs the collectors for a scrape, and judges them.
+
+Samples are taken when a scrape asks, not in the background: every value of a page is younger than its request, a node
+that nobody scrapes does no work, and the cost is paid once for a page. What keeps a scrape short is not a cache but
+the deadline of ``exporters.lanes``: a collector that does not answer in time costs its own series, is reported as
+failed while its read is in flight, and comes back by itself. Sources that need a rhythm of their own (a child process,
+a socket) keep it, and their collector gives the latest reading.
+
+Requests never overlap in the collectors: one that arrives during a collection waits for the next, and all that wait
+share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from exporters.catalog import own
+from exporters.collector import Collector, CollectorFailed, Family, NoData
+from exporters.collectors.shape import Row
+from exporters.lanes import Lanes, Stuck
+from exporters.log import event
+
+# Longest time a scrape waits for collectors, in seconds, whatever the scraper would grant.
+DEADLINE = 2.0
+# Part of the scraper's patience that collectors may use up; the rest is for rendering and the network.
+SHARE = 0.8
+
+_log = logging.getLogger(__name__)
+
+
+class Busy(Exception):
+    """The collection before this one took all of the time this request had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One read of one collector. ``error`` is empty on success; ``families`` is None when there is no such hardware."""
+
+    families: Sequence[Family] | None
+    seconds: float
+    error: str = ""
+
+
+class Runner:
+    """Owns the collectors. ``collect`` runs on the event loop; the collectors run in threads."""
+
+    def __init__(self, collectors: Mapping[str, Collector], deadline: float = DEADLINE) -> None:
+        """``deadline`` in seconds, for all collectors of a scrape together."""
+        self._jobs: dict[str, Callable[[], Reading]] = {
+            name: partial(read_once, collector) for name, collector in collectors.items()
+        }
+        self._deadline = deadline
+        self._lanes: Lanes[Reading] = Lanes("collector")
+        self._turn = asyncio.Lock()
+        self._begun = 0
+        self._last: list[Family] = []
+        self._errors: dict[str, str] = {}
+
+    async def collect(self, patience: float | None = None) -> list[Family]:
+        """All readings, begun after this call. ``patience``: seconds until the scraper gives up; raises Busy."""
+        limit = self._deadline if patience is None else min(self._deadline, patience * SHARE)
+        arrived = self._begun
+        end = time.monotonic() + limit
+        try:
+            async with asyncio.timeout(limit):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Busy("another collection is still running") from error
+        try:
+            if self._begun > arrived:
+                return self._last  # that collection began while this request waited
+            self._begun += 1
+            left = max(0.01, end - time.monotonic())
+            outcomes = await asyncio.to_thread(self._lanes.run, self._jobs, left)
+            self._last = self._judge(outcomes)
+            return self._last
+        finally:
+            self._turn.release()
+
+    def _judge(self, outcomes: Mapping[str, Reading | Stuck | Exception]) -> list[Family]:
+        page: list[Family] = []
+        success: list[Row] = []
+        duration: list[Row] = []
+        for name in self._jobs:
+            reading = as_reading(outcomes[name])
+            self._log_change(name, reading.error)
+            if reading.families is None:
+                continue
+            page += reading.families
+            success.append(((name,), 0.0 if reading.error else 1.0))
+            duration.append(((name,), reading.seconds))
+        page += (Family(own.COLLECTOR_SUCCESS, success), Family(own.COLLECTOR_DURATION, duration))
+        return page
+
+    def _log_change(self, name: str, error: str) -> None:
+        """A failure is told when it begins and when it ends, not at every scrape."""
+        before = self._errors.get(name, "")
+        if error and not before:
+            event(_log, logging.ERROR, "collector failed", collector=name, error=error)
+        elif before and not error:
+            event(_log, logging.INFO, "collector works again", collector=name)
+        self._errors[name] = error
+
+
+def read_once(collector: Collector) -> Reading:
+    """One read, timed, its outcome as a value. Runs in a worker thread."""
+    begun = time.perf_counter()
+    try:
+        families = collector.collect()
+    except NoData:
+        return Reading(None, time.perf_counter() - begun)
+    except CollectorFailed as error:
+        return Reading((), time.perf_counter() - begun, str(error))
+    except Exception as error:
+        # A fault of a collector's own (a file in an unknown form) costs that collector, never the page.
+        _log.debug("collector raised", exc_info=error)
+        return Reading((), time.perf_counter() - begun, f"{type(error).__name__}: {error}")
+    return Reading(families, time.perf_counter() - begun)
+
+
+def as_reading(outcome: Reading | Stuck | Exception) -> Reading:
+    """What a scrape tells of a collector that did not come back."""
+    if isinstance(outcome, Reading):
+        return outcome
+    if isinstance(outcome, Stuck):
+        return Reading((), outcome.seconds, "stuck: the read has not returned within the deadline")
+    return Reading((), 0.0, f"{type(outcome).__name__}: {outcome}")
