@@ -1,17 +1,29 @@
-"""What the board is, and the one door to everything of this board's kind: ``board_sensors``."""
+"""What the board is, and the one door to everything of this board's kind: ``BoardSensors``."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from exporters.catalog import board as names
 from exporters.collector import Collector, Family, NoData
-from exporters.collectors.jetson import JetsonSensors
-from exporters.collectors.raspberrypi import PiSensors
-from exporters.sources.board import Board, BoardPaths, identify
+from exporters.sources.board import Board, BoardFamily, BoardPaths, identify
+
+COLLECTORS: dict[str, BoardFamily | None] = {
+    "board": None,
+    "jetson_fan": "jetson",
+    "jetson_gpu": "jetson",
+    "jetson_power": "jetson",
+    "jetson_sources": "jetson",
+    "jetson_tegrastats": "jetson",
+    "pi_throttle": "raspberrypi",
+    "pi_voltage": "raspberrypi",
+    "replay": None,
+}
+"""Every collector of a board, and the family of boards that has it (None: all)."""
 
 
 class BoardInfo:
@@ -34,50 +46,103 @@ class ReplayInfo:
         return [Family(names.REPLAY_INFO, [(("board",), 1.0)])]
 
 
-@dataclass(frozen=True, slots=True)
-class BoardSensors:
-    """The collectors of the board by name, and the threads and children behind them."""
+class FamilySensors(Protocol):
+    """What the collectors of one family of boards share: threads and children."""
 
-    board: Board
-    collectors: Mapping[str, Collector]
-    _parts: tuple[JetsonSensors | PiSensors, ...]
+    def collectors(self) -> dict[str, Collector]:
+        """Every collector of the family by name."""
 
-    def start(self) -> None:
-        """Starts sampling in the background; a second call does nothing."""
-        for part in self._parts:
-            part.start()
+    def start(self, *names: str) -> None:
+        """Starts what these collectors read from; of all of them when none is named. Again does nothing."""
 
     def stop(self) -> None:
         """Ends every thread and child; blocks for a few seconds at most."""
-        for part in self._parts:
-            part.stop()
 
 
-def board_sensors(
-    *,
-    root: Path | None = None,
-    tegrastats: Sequence[str] | None = None,
-    vcgencmd: Sequence[str] | None = None,
-) -> BoardSensors:
-    """Everything of the board, not yet started.
+class BoardSensors:
+    """The board, its collectors, and what samples in the background for them.
 
-    ``root``: a recorded tree instead of ``/``. ``tegrastats``, ``vcgencmd``: commands instead of the installed
-    programs. When any is given the readings count as replayed and say so; a program that is not given is then not
-    looked for, so a replayed board never mixes with the machine it is replayed on.
+    Nothing is read before it is asked for, nothing runs before ``start``; code for other families is never loaded.
     """
-    replayed = not (root is None and tegrastats is None and vcgencmd is None)
-    if not replayed:
-        tegrastats, vcgencmd = _installed("tegrastats"), _installed("vcgencmd")
-    paths = BoardPaths.below(root or Path("/"))
-    board = identify(paths)
-    jetson = JetsonSensors(board, paths.sys, tegrastats)
-    pi = PiSensors(board, paths.sys, vcgencmd)
-    collectors: dict[str, Collector] = {"board": BoardInfo(board), **jetson.collectors(), **pi.collectors()}
-    if replayed:
-        collectors["replay"] = ReplayInfo()
-    return BoardSensors(board, collectors, (jetson, pi))
 
+    def __init__(
+        self,
+        paths: BoardPaths | None = None,
+        *,
+        replayed: bool = False,
+        tegrastats: Sequence[str] | None = None,
+        vcgencmd: Sequence[str] | None = None,
+    ) -> None:
+        """``paths``: where the board's trees are, default this machine's. ``replayed``: they are a recording.
 
-def _installed(program: str) -> list[str] | None:
-    path = shutil.which(program)
-    return [path] if path else None
+        ``tegrastats``, ``vcgencmd``: commands instead of the installed programs. One that is given counts as replayed
+        too. When anything is replayed, installed programs are not looked for: a recorded board never mixes with the
+        machine it is replayed on.
+        """
+        self._paths = paths or BoardPaths.below()
+        self.replayed = replayed or tegrastats is not None or vcgencmd is not None
+        self._commands = {"tegrastats": tegrastats, "vcgencmd": vcgencmd}
+
+    @property
+    def sys(self) -> Path:
+        """The tree of sysfs that belongs to the board."""
+        return self._paths.sys
+
+    @cached_property
+    def board(self) -> Board:
+        """What the board says of itself, read once."""
+        return identify(self._paths)
+
+    def has(self, name: str) -> bool:
+        """Whether a collector of ``COLLECTORS`` makes sense here."""
+        if name == "replay":
+            return self.replayed
+        return COLLECTORS[name] in (None, self.board.family)
+
+    def collector(self, name: str) -> Collector:
+        """A collector that ``has`` confirms; always the same one. Raises KeyError for any other."""
+        return self._collectors[name]
+
+    def start(self, *wanted: str) -> None:
+        """Starts what these collectors read from; of all of them when none is named. Again does nothing."""
+        if self._family is not None:
+            self._family.start(*wanted)
+
+    def stop(self) -> None:
+        """Ends every thread and child; blocks for a few seconds at most."""
+        if self._family is not None:
+            self._family.stop()
+
+    def started(self, name: str, on_stop: Callable[[Callable[[], None]], None]) -> Collector:
+        """A collector with its sampling begun; ``on_stop`` is given what ends it."""
+        collector = self.collector(name)
+        on_stop(self.stop)
+        self.start(name)
+        return collector
+
+    @cached_property
+    def _collectors(self) -> dict[str, Collector]:
+        found: dict[str, Collector] = {"board": BoardInfo(self.board)}
+        if self.replayed:
+            found["replay"] = ReplayInfo()
+        if self._family is not None:
+            found.update(self._family.collectors())
+        return found
+
+    @cached_property
+    def _family(self) -> FamilySensors | None:
+        if self.board.family == "jetson":
+            from exporters.collectors.jetson import JetsonSensors
+
+            return JetsonSensors(self.board, self.sys, self._command("tegrastats"))
+        if self.board.family == "raspberrypi":
+            from exporters.collectors.raspberrypi import PiSensors
+
+            return PiSensors(self.board, self.sys, self._command("vcgencmd"))
+        return None
+
+    def _command(self, program: str) -> Sequence[str] | None:
+        if self.replayed:
+            return self._commands[program]
+        path = shutil.which(program)
+        return [path] if path else None

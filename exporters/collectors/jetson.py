@@ -38,12 +38,13 @@ class JetsonSensors:
         self.clock = clock
         self._ticker = Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)
 
-    def start(self) -> None:
-        """Starts sampling; nothing at all on another board."""
+    def start(self, *names: str) -> None:
+        """Starts what these collectors read from; of all of them when none is named. Nothing on another board."""
         if self.board.family != "jetson":
             return
-        self._ticker.start()
-        if self.child is not None:
+        if not names or "jetson_gpu" in names:
+            self._ticker.start()
+        if self.child is not None and (not names or "jetson_tegrastats" in names):
             self.child.start()
 
     def stop(self) -> None:

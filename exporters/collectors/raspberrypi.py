@@ -33,20 +33,22 @@ class PiSensors:
         self.clock = clock
         self.voltage = UndervoltageWatch(sys)
         self.throttle = ThrottleWatch(sys, Vcgencmd(vcgencmd) if vcgencmd else None)
-        self._tickers = (
-            Ticker("pi-voltage", ALARM_PERIOD_SECONDS, self.voltage.tick),
-            Ticker("pi-throttle", PERIOD_SECONDS, self.throttle.tick),
-        )
+        self._tickers = {
+            "pi_voltage": Ticker("pi-voltage", ALARM_PERIOD_SECONDS, self.voltage.tick),
+            "pi_throttle": Ticker("pi-throttle", PERIOD_SECONDS, self.throttle.tick),
+        }
 
-    def start(self) -> None:
-        """Starts watching; nothing at all on another board."""
-        if self.board.family == "raspberrypi":
-            for ticker in self._tickers:
-                ticker.start()
+    def start(self, *names: str) -> None:
+        """Starts what these collectors read from; of all of them when none is named. Nothing on another board."""
+        if self.board.family != "raspberrypi":
+            return
+        for name in names or self._tickers:
+            if name in self._tickers:
+                self._tickers[name].start()
 
     def stop(self) -> None:
         """Ends both threads."""
-        for ticker in self._tickers:
+        for ticker in self._tickers.values():
             ticker.stop()
 
     def collectors(self) -> dict[str, Collector]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporters.sources.jetson_fan import Fan, read_fans
-from exporters.sources.jetson_power import RailsUnreadable, read_rails, total_watts
+from exporters.sources.jetson_power import RailsUnreadable, find_channels, read_rails, total_watts
 
 
 def write(folder: Path, **files: object) -> None:
@@ -26,8 +26,9 @@ def test_hwmon_layout(tmp_path: Path) -> None:
     write(monitor, in1_label="VDD_IN", in1_input=4968, curr1_input=1520)
     write(monitor, in2_label="VDD_CPU_GPU_CV", in2_input=4960, curr2_input=1784)
     write(monitor, in3_label="VDD_SOC", in3_input=4960, curr3_input=496)
-    write(monitor, in7_label="sum of shunt voltages", in7_input=3800)
+    write(monitor, in7_label="sum of shunt voltages", in7_input=3800, curr7_input=1)
     write(tmp_path / "bus/i2c/devices/1-0050", name="at24")
+    assert len(find_channels(tmp_path)) == 3
     rails = read_rails(tmp_path)
     assert rails == pytest.approx({"VDD_IN": 7.55136, "VDD_CPU_GPU_CV": 8.84864, "VDD_SOC": 2.46016})
     assert total_watts(rails) == rails["VDD_IN"]
