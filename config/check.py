@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from config.load import default_directory, load
+from config.load import Config, default_directory, load
 from config.problems import ConfigError
+
+
+def notes(config: Config) -> Iterator[str]:
+    """What is allowed and yet probably not meant."""
+    for receiver in config.alerting.receivers:
+        # A receiver without any source is a decision; one whose source is empty is half set up.
+        if receiver.apprise and not config.urls[receiver.name]:
+            yield f"receiver {receiver.name} has no URL: alerts sent to it are only shown on the page"
+    if not config.rule_paths():
+        yield f"rule_files: no rule files in {config.directory}: nothing will ever alert"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -20,16 +30,21 @@ def main(argv: Sequence[str]) -> int:
         config = load(arguments.config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        count = len(error.problems)
-        sys.stderr.write(f"{count} problem{'s' if count != 1 else ''} in {arguments.config}\n")
+        sys.stderr.write(f"{_count(len(error.problems), 'problem')} in {arguments.config}\n")
         return 1
     cluster = config.cluster
     services = sum(len(node.services) for node in cluster.nodes.values())
-    sys.stdout.write(
-        f"{arguments.config}: {cluster.cluster}: {len(cluster.nodes)} nodes in {len(cluster.tiers)} tiers, "
-        f"{services} services, {len(cluster.flows)} flows, {len(config.alerting.receivers)} receivers: fine\n"
-    )
-    for name, urls in config.urls.items():
-        if not urls:
-            sys.stdout.write(f"note: receiver {name} has no URL: alerts sent to it are only shown on the page\n")
+    parts = [
+        f"{_count(len(cluster.nodes), 'node')} in {_count(len(cluster.tiers), 'tier')}",
+        _count(services, "service"),
+        _count(len(cluster.flows), "flow"),
+        _count(len(config.alerting.receivers), "receiver"),
+    ]
+    sys.stdout.write(f"{arguments.config}: {cluster.cluster}: {', '.join(parts)}: fine\n")
+    for note in notes(config):
+        sys.stdout.write(f"note: {note}\n")
     return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

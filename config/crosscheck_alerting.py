@@ -99,7 +99,10 @@ class _AlertingCheck:
 
     def _receivers_known(self) -> bool:
         names: list[Key] = [("receivers", index, "name") for index in range(len(self._alerting.receivers))]
-        return self._document.intact(("receivers",)) and all(self._document.intact(path) for path in names)
+        given = {receiver.name for receiver in self._alerting.receivers}
+        # A name given twice was probably meant to be the one that is missed.
+        sound = len(given) == len(names) and all(self._document.intact(path) for path in names)
+        return sound and self._document.intact(("receivers",))
 
     def _route(self, route: Route, path: Key) -> Iterator[Problem]:
         known = [receiver.name for receiver in self._alerting.receivers]

@@ -156,4 +156,4 @@ class _ClusterCheck:
             if self._document.complete(("nodes",)):
                 yield self._problem(path, unknown(node, "node", nodes))
         elif service not in nodes[node].services and self._document.complete(("nodes", node, "services")):
-            yield self._problem(path, unknown(service, f"service on {node}", nodes[node].services))
+            yield self._problem(path, unknown(service, "service", nodes[node].services, f" on {node}"))

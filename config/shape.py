@@ -145,12 +145,11 @@ class ShapeChecker:
             return msgspec.convert(value, _python_type(info))
         except msgspec.ValidationError:
             pass
-        hint = ""
-        if isinstance(info, inspect.StrType) and isinstance(value, int | float):
-            hint = "; put it in quotes"
-        elif isinstance(info, inspect.LiteralType):
-            close = difflib.get_close_matches(str(value), [str(known) for known in info.values], n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else ""
+        if isinstance(info, inspect.LiteralType):
+            close = difflib.get_close_matches(str(value), [str(known) for known in info.values], n=1, cutoff=0.7)
+            if close:
+                return self._bad(path, info, f'{show(value)} is not known; did you mean "{close[0]}"?')
+        hint = "; put it in quotes" if isinstance(info, inspect.StrType) and isinstance(value, int | float) else ""
         return self._bad(path, info, f"expected {_describe(info)}, got {show(value)}{hint}")
 
 

@@ -42,6 +42,8 @@ _PLAINER = (
 )  # fmt: skip
 # YAML 1.1, section 5.1: what a stream may hold. Tab, line feed and carriage return are fine.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+# What PyYAML raises for text that does not fit an explicit tag: "!!int abc", "!!bool maybe", "!!timestamp x".
+_UNREADABLE = (yaml.YAMLError, ValueError, OverflowError, AttributeError, LookupError, TypeError)
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool")
 _COLLECTION_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -192,7 +194,7 @@ class _Builder:
         # The value itself is not shown: it may be a secret.
         try:
             value = self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError):
+        except _UNREADABLE:
             self._bad(node, path, "YAML cannot read this as a date, number or plain text; put it in quotes")
             return None
         if value is None or isinstance(value, str | bool | int | float):
@@ -218,7 +220,10 @@ class _Builder:
 
     def _key(self, node: yaml.Node, path: Key) -> str | int | None:
         """A key; None, with a problem noted, when it is none."""
-        key = self._scalars.construct_object(node) if node.tag in _KEY_TAGS else None
+        try:
+            key = self._scalars.construct_object(node) if node.tag in _KEY_TAGS else None
+        except _UNREADABLE:
+            key = None
         if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
             return key
         message = "expected a name as key"

@@ -1,0 +1,160 @@
+"""The shipped inventory is the owner's cluster, fact by fact, as the network topology diagram draws it."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.cluster import Step
+from config.load import Config, load
+from tests.config.support import SHIPPED
+
+# node: address, tier, board, memory, disk, CUDA cores, services with kind and ports
+NODES = {
+    "PI51": (
+        "192.168.1.147", 1, "raspberry-pi-5", 8 * 2**30, 10**12, 0,
+        {"nginx": ("nginx", (80, 443)), "kong": ("kong", (8000, 8001, 8100, 8443)),
+         "prometheus": ("prometheus", (9090,)), "grafana": ("grafana", (3000,)), "redis": ("redis", (6379,))},
+    ),
+    "AGX0": (
+        "192.168.1.154", 2, "jetson-agx-orin-64gb", 64 * 2**30, 2 * 10**12, 2048,
+        {"ollama": ("ollama", (11434,))},
+    ),
+    "ORIN0": (
+        "192.168.1.157", 2, "jetson-orin-nano-8gb", 8 * 2**30, 10**12, 1024,
+        {"comfyui": ("comfyui", (7860,)), "ollama": ("ollama", (11435,)),
+         "sonarqube": ("sonarqube", (9000,)), "jupyterhub": ("jupyterhub", (8000,))},
+    ),
+    "PI52": (
+        "192.168.1.247", 3, "raspberry-pi-5", 8 * 2**30, 10**12, 0,
+        {"postgresql": ("postgresql", (5432,)), "redis": ("redis", (6379,)), "minio": ("minio", (9000,))},
+    ),
+    "PI41": (
+        "192.168.1.204", 4, "raspberry-pi-4", 2 * 2**30, 10**12, 0,
+        {"tierwatch": ("tierwatch", (9190,)), "grafana": ("grafana", (3000,)), "logs": ("log-collection", ())},
+    ),
+    "NANO": (
+        "192.168.1.159", 5, "jetson-nano-2gb", 2 * 2**30, 116 * 10**9, 128,
+        {"models": ("edge-models", ()), "cache": ("edge-cache", ()), "fallback": ("offline-fallback", ()),
+         "processing": ("edge-processing", ())},
+    ),
+    "PI31": (
+        "192.168.1.234", 5, "raspberry-pi-3", 2**30, 32 * 10**9, 0,
+        {"configuration": ("configuration-management", ()), "backup": ("backup-coordination", ()),
+         "network": ("network-utilities", ())},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Config:
+    return load(SHIPPED, {})
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node(shipped: Config, name: str) -> None:
+    node = shipped.cluster.nodes[name]
+    services = {label: (service.kind, service.all_ports()) for label, service in node.services.items()}
+    found = (node.address, node.tier, node.board, node.memory, node.disk, node.cuda_cores, services)
+    assert found == NODES[name]
+    assert node.exporter_port == 9191
+
+
+def test_seven_nodes_and_no_other_device(shipped: Config) -> None:
+    """Twenty other devices share the network; they are not watched."""
+    assert list(shipped.cluster.nodes) == list(NODES)
+
+
+def test_tiers(shipped: Config) -> None:
+    assert shipped.cluster.tiers == {
+        1: "API gateway",
+        2: "AI processing",
+        3: "Data layer",
+        4: "Monitoring",
+        5: "Edge and utility",
+    }
+    assert [list(shipped.cluster.in_tier(tier)) for tier in shipped.cluster.tiers] == [
+        ["PI51"], ["AGX0", "ORIN0"], ["PI52"], ["PI41"], ["NANO", "PI31"],
+    ]  # fmt: skip
+
+
+def test_network_and_router(shipped: Config) -> None:
+    network = shipped.cluster.network
+    assert network.cidr == "192.168.1.0/24"
+    assert network.router.address == "192.168.1.1"
+    assert network.router.kind == "openwrt"
+    assert network.router.roles == ("gateway", "dhcp", "dns")
+
+
+def test_models(shipped: Config) -> None:
+    service = shipped.cluster.service("AGX0/ollama")
+    assert service is not None
+    assert service.expect is not None
+    assert service.expect.models == 18
+    assert service.expect.present == ("llama3.2", "codellama", "gpt-oss", "mistral-small")
+
+
+@pytest.mark.parametrize(
+    ("reference", "stores"),
+    [
+        ("PI52/postgresql", {"users", "conversations", "messages", "code snippets", "API usage", "system metrics"}),
+        ("PI52/redis", {"sessions", "API responses", "rate limits", "temporary data"}),
+        ("PI52/minio", {"images", "models", "backups"}),
+    ],
+)
+def test_what_is_stored_where(shipped: Config, reference: str, stores: set[str]) -> None:
+    service = shipped.cluster.service(reference)
+    assert service is not None
+    assert set(service.stores) == stores
+
+
+def test_only_pi51_is_exposed(shipped: Config) -> None:
+    exposed = shipped.cluster.exposed
+    assert exposed is not None
+    assert exposed.node == "PI51"
+    assert exposed.ports == {80: "PI51/kong", 443: "PI51/kong", 3000: "PI51/grafana"}
+
+
+def test_internal_ports(shipped: Config) -> None:
+    ports = {
+        "AGX0/ollama": 11434, "ORIN0/ollama": 11435, "ORIN0/comfyui": 7860, "PI52/postgresql": 5432,
+        "PI52/redis": 6379, "PI52/minio": 9000, "PI41/grafana": 3000,
+    }  # fmt: skip
+    for reference, port in ports.items():
+        service = shipped.cluster.service(reference)
+        assert service is not None
+        assert service.port == port
+
+
+def test_flows(shipped: Config) -> None:
+    flows = shipped.cluster.flows
+    assert {name: flow.title for name, flow in flows.items()} == {
+        "chat": "Chat", "images": "Image generation", "code": "Code analysis", "monitoring": "Monitoring",
+    }  # fmt: skip
+    assert flows["images"].steps == ("PI51/nginx", "PI51/kong", "ORIN0/comfyui", "PI52/minio")
+    assert flows["code"].steps == ("PI51/nginx", "PI51/kong", "AGX0/ollama", "ORIN0/sonarqube")
+    assert flows["monitoring"].steps == (Step(every="node"), "PI41/tierwatch", "PI41/grafana")
+
+
+def test_the_chat_split(shipped: Config) -> None:
+    *way, split = shipped.cluster.flows["chat"].steps
+    assert way == ["PI51/nginx", "PI51/kong"]
+    assert isinstance(split, Step)
+    assert split.failover
+    assert [(branch.percent, branch.steps) for branch in split.split] == [
+        (80, ("AGX0/ollama", "PI52/postgresql")),
+        (20, ("ORIN0/ollama", "PI52/redis")),
+    ]
+
+
+def test_the_hub_is_pi41(shipped: Config) -> None:
+    assert shipped.cluster.hub() == "PI41"
+
+
+def test_alerting_tells_within_seconds(shipped: Config) -> None:
+    """A dead node must reach the phone within 20 s: one scrape, `for: 5s`, one evaluation, one group_wait."""
+    alerting = shipped.alerting
+    wait = alerting.route.group_wait or 0.0
+    timing = alerting.timing
+    assert timing.scrape_interval + timing.scrape_timeout + 5 + timing.evaluation_interval + wait <= 20
+    assert alerting.route.receiver == "phone"
+    assert shipped.urls == {"phone": (), "page-only": ()}
