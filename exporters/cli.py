@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from exporters.log import event, to_stderr
 from exporters.notify import ServiceManager
 from exporters.runner import DEADLINE
 from exporters.sources.files import Roots
+from exporters.startup import NoEntry, look_up_in_child
 
 if TYPE_CHECKING:
     from exporters.app import App
@@ -31,16 +31,6 @@ _log = logging.getLogger("exporters")
 
 class Unusable(Exception):
     """The command cannot run as asked; the message tells the user why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEntry:
-    """What the exporter needs of a node's entry in the inventory."""
-
-    address: str
-    port: int
-    tier: int
-    board: str
 
 
 def main(argv: Sequence[str]) -> int:
@@ -117,10 +107,13 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
     disabled = frozenset(filter(None, options.disable.split(",")))
     if wrong := registry.unknown(disabled):
         raise Unusable(f"--collector.disable: no collector {', '.join(wrong)}; there are {', '.join(registry.TABLE)}")
-    entry = node_entry(options.config, options.node)
-    listen = (entry.address, entry.port) if options.listen is None else host_port(options.listen)
+    try:
+        facts = look_up_in_child(options.config, options.node)
+    except NoEntry as error:
+        raise Unusable(str(error)) from error
+    listen = (facts.address, facts.port) if options.listen is None else host_port(options.listen)
     settings = registry.Settings(
-        identity=Identity(options.node, str(entry.tier), entry.board, version(), platform.python_version()),
+        identity=Identity(options.node, str(facts.tier), facts.board, facts.version, platform.python_version()),
         roots=Roots(options.procfs.rstrip("/"), options.sysfs.rstrip("/"), options.rootfs),
         textfile_directory=options.textfile,
         mount_points_exclude=options.mount_points,
@@ -129,38 +122,12 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
     return settings, listen, disabled
 
 
-def node_entry(directory: Path | None, name: str) -> NodeEntry:
-    """The node's entry in the inventory. Raises Unusable with what is wrong and which nodes there are."""
-    from config.load import default_directory, load_cluster
-    from config.problems import ConfigError
-
-    try:
-        cluster = load_cluster(directory or default_directory())
-    except ConfigError as error:
-        raise Unusable(str(error)) from error
-    node = cluster.nodes.get(name)
-    if node is None:
-        raise Unusable(f"no node {name!r} in the inventory; there are {', '.join(cluster.nodes)}")
-    return NodeEntry(str(node.address), node.exporter_port, node.tier, str(node.board))
-
-
 def host_port(text: str) -> tuple[str, int]:
     """``127.0.0.1:9191``, ``[::1]:9191``, ``:9191`` (every address). Raises Unusable."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise Unusable(f"--listen {text!r}: expected HOST:PORT, such as 127.0.0.1:9191")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104  # asked for in so many words
-
-
-def version() -> str:
-    """The installed version."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("tierwatch")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 async def serve(app: App, manager: ServiceManager) -> None:

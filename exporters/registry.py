@@ -5,24 +5,30 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporters import clock
 from exporters.collector import Collector
 from exporters.collectors import filesystem
+from exporters.collectors.board import COLLECTORS as BOARD_COLLECTORS
+from exporters.collectors.board import BoardSensors
 from exporters.collectors.own import Identity
 from exporters.sources.files import Roots
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What collectors are made of. ``on_stop`` takes a function that ends what a collector's source has started."""
+    """What collectors are made of. ``on_stop`` takes a function that ends what a collector's source has started.
+
+    ``board``: the board's own sensors, this machine's unless a recording is replayed.
+    """
 
     identity: Identity
     roots: Roots = field(default_factory=Roots)
     textfile_directory: str | None = None
     mount_points_exclude: str = filesystem.MOUNT_POINTS_EXCLUDE
     fs_types_exclude: str = filesystem.FS_TYPES_EXCLUDE
+    board: BoardSensors = field(default_factory=BoardSensors)
     wall: Callable[[], float] = clock.wall
     on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
 
@@ -33,6 +39,16 @@ Factory = Callable[[Settings], Collector]
 def _roots(target: str) -> Factory:
     """``module:Class`` made of the roots alone; imported when it is wanted, so that a Pi never loads Jetson code."""
     return lambda settings: _load(target)(settings.roots)
+
+
+def _board_roots(target: str) -> Factory:
+    """Like ``_roots``, for what belongs to the board: with a recorded board it is the recording's."""
+
+    def make(settings: Settings) -> Collector:
+        roots = replace(settings.roots, sysfs=str(settings.board.sys)) if settings.board.replayed else settings.roots
+        return _load(target)(roots)
+
+    return make
 
 
 def _load(target: str) -> Callable[..., Collector]:
@@ -58,6 +74,14 @@ class Entry:
     wanted: Callable[[Settings], bool] = field(default=lambda _: True)
 
 
+def _of_board(name: str) -> Entry:
+    """A collector of the board's own sensors; its sampling begins when it is made."""
+    return Entry(
+        lambda settings: settings.board.started(name, settings.on_stop),
+        wanted=lambda settings: settings.board.has(name),
+    )
+
+
 TABLE: Mapping[str, Entry] = {
     "arp": Entry(_roots("protocols:Arp")),
     "conntrack": Entry(_roots("protocols:ConnTrack")),
@@ -68,7 +92,7 @@ TABLE: Mapping[str, Entry] = {
     "exporter": Entry(lambda settings: _load("own:Own")(settings.identity)),
     "filefd": Entry(_roots("kernel:FileHandles")),
     "filesystem": Entry(_file_systems),
-    "hwmon": Entry(_roots("hwmon:HardwareMonitors")),
+    "hwmon": Entry(_board_roots("hwmon:HardwareMonitors")),
     "loadavg": Entry(_roots("kernel:LoadAverage")),
     "meminfo": Entry(_roots("memory:MemoryInfo")),
     "mmc": Entry(_roots("disks:MmcWear")),
@@ -86,12 +110,13 @@ TABLE: Mapping[str, Entry] = {
         lambda settings: _load("textfile:TextFiles")(settings.textfile_directory),
         wanted=lambda settings: settings.textfile_directory is not None,
     ),
-    "thermal_zone": Entry(_roots("thermal:ThermalZones")),
+    "thermal_zone": Entry(_board_roots("thermal:ThermalZones")),
     "time": Entry(lambda settings: _load("clock:Time")(settings.roots, settings.wall)),
     "timex": Entry(lambda _: _load("clock:Timex")()),
     "udp_queues": Entry(_roots("protocols:UdpQueues")),
     "uname": Entry(lambda settings: _load("system:Uname")(settings.roots, os.uname().machine)),
     "vmstat": Entry(_roots("memory:VmStat")),
+    **{name: _of_board(name) for name in BOARD_COLLECTORS},
 }
 
 
