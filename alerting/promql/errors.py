@@ -28,7 +28,7 @@ class ExecutionError(QueryError):
     kind: ErrorKind = "execution"
 
 
-class QueryTimeout(QueryError):  # noqa: N818 - reads as what happened
+class QueryTimeout(QueryError):
     """The deadline passed before the answer was complete."""
 
     kind: ErrorKind = "timeout"

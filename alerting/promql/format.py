@@ -13,7 +13,24 @@ from alerting.promql.value import format_plain
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _KEYWORDS = frozenset(
-    "and or unless atan2 offset by without on ignoring group_left group_right bool start end inf nan".split()
+    [
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "offset",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "bool",
+        "start",
+        "end",
+        "inf",
+        "nan",
+    ]
 )
 _UNITS = (
     ("y", 31_536_000_000),
@@ -59,7 +76,7 @@ def format_duration(milliseconds: int) -> str:
     return "".join(parts)
 
 
-def _text(expr: nodes.Expr) -> str:  # noqa: PLR0911 - one line for each kind of node
+def _text(expr: nodes.Expr) -> str:
     match expr:
         case nodes.NumberLiteral(value):
             return _number(value)
@@ -98,10 +115,10 @@ def _selector(selector: nodes.VectorSelector) -> str:
     matchers = list(selector.matchers)
     name = ""
     first = matchers[0] if matchers else None
-    if first is not None and (first.name, first.op) == ("__name__", "=") and _METRIC.match(first.value):
-        if first.value.lower() not in _KEYWORDS:
-            name = first.value
-            matchers = matchers[1:]
+    named = first is not None and (first.name, first.op) == ("__name__", "=") and _METRIC.match(first.value)
+    if first is not None and named and first.value.lower() not in _KEYWORDS:
+        name = first.value
+        matchers = matchers[1:]
     inner = ", ".join(map(_matcher, matchers))
     return f"{name}{{{inner}}}" if inner or not name else name
 

@@ -69,6 +69,12 @@ def single(values: FloatArray, present: BoolArray | None = None, labels: Labels 
     return compact([labels], values.reshape(1, -1), present.reshape(1, -1))
 
 
+def any_series(mask: BoolArray) -> BoolArray:
+    """The columns in which at least one row is marked."""
+    found: BoolArray = np.logical_or.reduce(mask, axis=0)
+    return found
+
+
 def drop_name(labels: Labels) -> Labels:
     """The labels without the metric name."""
     if labels and labels[0][0] == METRIC_NAME:  # upper case letters sort before the underscore

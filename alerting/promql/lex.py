@@ -136,7 +136,7 @@ def _rewrite(text: str, tokens: list[Token]) -> Prepared:
         if token.kind == "string" and token.text[0] != "`" and _BYTE_ESCAPE.search(token.text):
             end, new = start + len(token.text), _reencoded(text, token)
         elif token.text.lower() == "offset" and (number := _number_after(tokens, index)) is not None:
-            sign, literal = number
+            _sign, literal = number
             if literal.text[-1].isalpha() and _DURATION.match(literal.text) and duration_ms(literal.text) == 0:
                 end, new = literal.start + len(literal.text), "offset 0"
         elif token.text == "@" and (number := _number_after(tokens, index)) is not None and number[0] == "-":

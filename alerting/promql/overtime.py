@@ -73,11 +73,15 @@ def resets(window: Windows) -> Answer:
 
 def stdvar_over_time(window: Windows) -> Answer:
     out = np.zeros(window.low.shape)
-    means = np.broadcast_to(window_means(window), out.shape).reshape(-1)
     flat = out.reshape(-1)
     for places, index, inside in blocks(window):
-        deviation = np.where(inside, window.samples.values[index] - means[places, None], 0.0)
-        flat[places] = np.einsum("ij,ij->i", deviation, deviation) / inside.sum(axis=1)
+        counts = inside.sum(axis=1)
+        # Relative to the first value: constant windows get exactly 0, large levels cost no precision.
+        values = window.samples.values[index]
+        shifted = np.where(inside, values - values[:, :1], 0.0)
+        mean = shifted.sum(axis=1) / counts
+        deviation = np.where(inside, shifted - mean[:, None], 0.0)
+        flat[places] = np.einsum("ij,ij->i", deviation, deviation) / counts
     return out, window.counts > 0
 
 
@@ -90,7 +94,7 @@ def quantile_over_time(window: Windows, quantile: FloatArray, notes: Annotations
     """``quantile`` has one number for each column."""
     out = np.zeros(window.low.shape)
     flat = out.reshape(-1)
-    columns = out.shape[1]
+    columns = len(window.ends)
     here = window.counts > 0
     for wrong in np.unique(quantile[here.any(axis=0) & ~((quantile >= 0) & (quantile <= 1))]).tolist():
         notes.invalid_quantile(wrong)
@@ -100,7 +104,7 @@ def quantile_over_time(window: Windows, quantile: FloatArray, notes: Annotations
 
 
 def quantiles(values: FloatArray, inside: BoolArray, quantile: FloatArray) -> FloatArray:
-    """The quantile of every row among its values where ``inside``; NaN sorts first (quantile() in promql/quantile.go)."""
+    """The quantile of every row among its values where ``inside``; NaN sorts first (promql/quantile.go)."""
     is_nan = np.isnan(values) & inside
     sorted_values = np.sort(np.where(inside & ~is_nan, values, np.inf), axis=1)
     nans = is_nan.sum(axis=1)
@@ -139,7 +143,7 @@ def _regression(window: Windows, origin: IntArray | None) -> tuple[FloatArray, F
     slope = np.zeros(window.low.shape)
     intercept = np.zeros(window.low.shape)
     flat_slope, flat_intercept = slope.reshape(-1), intercept.reshape(-1)
-    columns = slope.shape[1]
+    columns = len(window.ends)
     for places, index, inside in blocks(window):
         counts = inside.sum(axis=1)[:, None]
         zero = samples.times[index[:, :1]] if origin is None else origin[places % columns][:, None]

@@ -44,11 +44,10 @@ def _extrapolated(window: Windows, *, counter: bool, per_second: bool) -> Answer
     change = samples.values[last] - first_value
     if counter:
         change += _lost_at_resets(samples.values, low, last)
-    first_s, last_s = samples.times[low] / 1000.0, samples.times[last] / 1000.0
-    end_s = window.ends / 1000.0
-    to_start = first_s - (end_s - window.range_ms / 1000.0)
-    to_end = end_s - last_s
-    sampled = last_s - first_s
+    first_ms, last_ms = samples.times[low], samples.times[last]
+    to_start = (first_ms - (window.ends - window.range_ms)) / 1000.0
+    to_end = (window.ends - last_ms) / 1000.0
+    sampled = (last_ms - first_ms) / 1000.0
     spacing = sampled / np.maximum(window.counts - 1, 1)
     threshold = spacing * 1.1
     to_start = np.where(to_start >= threshold, spacing / 2, to_start)

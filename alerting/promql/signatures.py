@@ -39,16 +39,57 @@ _VECTOR = Signature(("vector",))
 _MATRIX = Signature(("matrix",))
 _DATE = Signature(("vector",), optional=1)
 
-_TO_VECTOR = (
-    "abs absent acos acosh asin asinh atan atanh ceil cos cosh deg exp floor ln log10 log2 rad sgn sin sinh sort "
-    "sort_desc sqrt tan tanh timestamp"
-).split()
-_OVER_MATRIX = (
-    "absent_over_time avg_over_time changes count_over_time delta deriv first_over_time idelta increase irate "
-    "last_over_time max_over_time min_over_time present_over_time rate resets stddev_over_time stdvar_over_time "
-    "sum_over_time"
-).split()
-_DATES = "day_of_month day_of_week day_of_year days_in_month hour minute month year".split()
+_TO_VECTOR = [
+    "abs",
+    "absent",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "deg",
+    "exp",
+    "floor",
+    "ln",
+    "log10",
+    "log2",
+    "rad",
+    "sgn",
+    "sin",
+    "sinh",
+    "sort",
+    "sort_desc",
+    "sqrt",
+    "tan",
+    "tanh",
+    "timestamp",
+]
+_OVER_MATRIX = [
+    "absent_over_time",
+    "avg_over_time",
+    "changes",
+    "count_over_time",
+    "delta",
+    "deriv",
+    "first_over_time",
+    "idelta",
+    "increase",
+    "irate",
+    "last_over_time",
+    "max_over_time",
+    "min_over_time",
+    "present_over_time",
+    "rate",
+    "resets",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "sum_over_time",
+]
+_DATES = ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"]
 
 FUNCTIONS: dict[str, Signature] = {
     **dict.fromkeys(_TO_VECTOR, _VECTOR),
@@ -102,7 +143,7 @@ REFUSED: dict[str, str] = {
 }
 
 AGGREGATIONS = frozenset(
-    "avg bottomk count count_values group max min quantile stddev stdvar sum topk".split()
+    ["avg", "bottomk", "count", "count_values", "group", "max", "min", "quantile", "stddev", "stdvar", "sum", "topk"]
 )
 REFUSED_AGGREGATIONS: dict[str, str] = dict.fromkeys(("limitk", "limit_ratio"), _EXPERIMENTAL)
 

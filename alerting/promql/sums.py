@@ -63,8 +63,9 @@ def scalar_mean(values: list[float]) -> float:
     return total / count + lost / count
 
 
-def row_sums(values: FloatArray, present: BoolArray | None) -> FloatArray:
-    """Compensated sum of every column of [terms, columns]; absent terms count as nothing."""
+def row_sums(values: FloatArray, present: BoolArray | None) -> tuple[FloatArray, FloatArray]:
+    """Sum of every column of [terms, columns] and what rounding took from it (0 for infinite sums); absent terms
+    count as nothing."""
     total = np.zeros(values.shape[1])
     lost = np.zeros(values.shape[1])
     for row in range(values.shape[0]):
@@ -74,35 +75,38 @@ def row_sums(values: FloatArray, present: BoolArray | None) -> FloatArray:
         change = np.where(larger, (total - new) + term, (term - new) + total)
         lost = np.where(np.isinf(new), 0.0, lost + change)
         total = new
-    return np.where(np.isinf(total), total, total + lost)
+    return total, lost
 
 
 def window_sums(window: Windows) -> FloatArray:
     """Sum of every window; 0 for empty ones."""
-    sums, exact = _exact_sums(window)
+    sums, lost, exact = _exact_sums(window)
+    sums += lost
     _slowly(window, sums, exact, scalar_sum)
     return sums
 
 
 def window_means(window: Windows) -> FloatArray:
-    """Average of every window; NaN for empty ones."""
-    sums, exact = _exact_sums(window)
-    means = sums / window.counts
+    """Average of every window; 0 for empty ones."""
+    sums, lost, exact = _exact_sums(window)
+    counts = np.maximum(window.counts, 1)
+    means = sums / counts + lost / counts
     _slowly(window, means, exact, scalar_mean)
     return means
 
 
-def _exact_sums(window: Windows) -> tuple[FloatArray, BoolArray]:
-    """Sums by exact running totals, and for which series they hold."""
+def _exact_sums(window: Windows) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Sums by exact running totals, what rounding took from them, and for which series they hold."""
     samples = window.samples
     values, bounds = samples.values, samples.bounds
     sums = np.zeros(window.low.shape)
+    lost = np.zeros(window.low.shape)
     rows = len(samples.labels)
     sizes = np.diff(bounds)
     filled = sizes > 0
     exact = np.ones(rows, dtype=np.bool_)
     if not filled.any():
-        return sums, exact
+        return sums, lost, exact
     # reduceat needs non-empty pieces: the starts of the series that have samples cut the flat array completely.
     starts = bounds[:-1][filled]
     magnitude = np.abs(values)
@@ -126,16 +130,17 @@ def _exact_sums(window: Windows) -> tuple[FloatArray, BoolArray]:
         np.cumsum(head, out=running[1:])
         unit_of_row = np.ones(rows)
         unit_of_row[filled] = unit
-        sums += (running[window.high] - running[window.low]) * unit_of_row[:, None]
+        term = (running[window.high] - running[window.low]) * unit_of_row[:, None]
+        new = sums + term
+        lost += np.where(np.abs(sums) >= np.abs(term), (sums - new) + term, (term - new) + sums)
+        sums = new
         rest -= head * unit_of_value
         if not rest.any():
             break
-    return sums, exact
+    return sums, lost, exact
 
 
-def _slowly(
-    window: Windows, out: FloatArray, exact: BoolArray, reduce: Callable[[list[float]], float]
-) -> None:
+def _slowly(window: Windows, out: FloatArray, exact: BoolArray, reduce: Callable[[list[float]], float]) -> None:
     """Fill the rows that are not exact, one window after the other."""
     for row in np.flatnonzero(~exact).tolist():
         part = window.samples.series(row)

@@ -1,0 +1,106 @@
+"""Functions that turn each value of an instant vector into another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from alerting.model.series import FloatArray
+from alerting.promql.grid import Grid, compact
+
+_DAY_S = 86_400.0
+# Years 1 to 9999 in seconds since the epoch; outside, calendar functions answer NaN.
+_FIRST_S, _LAST_S = -62_135_596_800.0, 253_402_300_800.0
+
+
+def _sign(values: FloatArray) -> FloatArray:
+    return np.where(values > 0, 1.0, np.where(values < 0, -1.0, values))
+
+
+SIMPLE: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "abs": np.abs,
+    "acos": np.arccos,
+    "acosh": np.arccosh,
+    "asin": np.arcsin,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "atanh": np.arctanh,
+    "ceil": np.ceil,
+    "cos": np.cos,
+    "cosh": np.cosh,
+    "deg": np.degrees,
+    "exp": np.exp,
+    "floor": np.floor,
+    "ln": np.log,
+    "log10": np.log10,
+    "log2": np.log2,
+    "rad": np.radians,
+    "sgn": _sign,
+    "sin": np.sin,
+    "sinh": np.sinh,
+    "sqrt": np.sqrt,
+    "tan": np.tan,
+    "tanh": np.tanh,
+}
+
+
+def rounded(values: FloatArray, nearest: FloatArray | float) -> FloatArray:
+    """To the nearest multiple; ties go up. Dividing by the inverse is how Prometheus keeps 0.1 exact."""
+    inverse = 1.0 / np.asarray(nearest)
+    return np.floor(values * inverse + 0.5) / inverse
+
+
+def clamp(grid: Grid, least: FloatArray, most: FloatArray) -> Grid:
+    """Nothing where ``most`` is below ``least``; both have one number for each column."""
+    values = np.maximum(least, np.minimum(most, grid.values))
+    empty_range = most < least
+    if not empty_range.any():
+        return grid.with_values(values)
+    return compact(grid.labels, values, grid.mask() & ~empty_range)
+
+
+def _days(values: FloatArray) -> FloatArray:
+    return np.floor(np.trunc(values) / _DAY_S)
+
+
+def _second_of_day(values: FloatArray) -> FloatArray:
+    seconds = np.trunc(values)
+    return seconds - np.floor(seconds / _DAY_S) * _DAY_S
+
+
+def _since(values: FloatArray, unit: str, within: str) -> FloatArray:
+    """How many ``unit`` have passed since the start of the current ``within``."""
+    days = _days(values).astype(np.int64).astype("datetime64[D]")
+    passed: FloatArray = (days.astype(f"datetime64[{unit}]") - days.astype(f"datetime64[{within}]")).astype(np.float64)
+    return passed
+
+
+def _year(values: FloatArray) -> FloatArray:
+    return _days(values).astype(np.int64).astype("datetime64[D]").astype("datetime64[Y]").astype(np.float64) + 1970.0
+
+
+def _days_in_month(values: FloatArray) -> FloatArray:
+    month = _days(values).astype(np.int64).astype("datetime64[D]").astype("datetime64[M]")
+    length: FloatArray = ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.float64)
+    return length
+
+
+_CALENDAR: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "day_of_month": lambda values: _since(values, "D", "M") + 1.0,
+    "day_of_week": lambda values: np.mod(_days(values) + 4.0, 7.0),  # the epoch was a Thursday
+    "day_of_year": lambda values: _since(values, "D", "Y") + 1.0,
+    "days_in_month": _days_in_month,
+    "hour": lambda values: np.floor(_second_of_day(values) / 3600.0),
+    "minute": lambda values: np.floor(np.mod(_second_of_day(values), 3600.0) / 60.0),
+    "month": lambda values: _since(values, "M", "Y") + 1.0,
+    "year": _year,
+}
+CALENDAR = frozenset(_CALENDAR)
+
+
+def calendar(name: str, values: FloatArray) -> FloatArray:
+    """A part of the UTC date of values that are seconds since the epoch."""
+    usable = (values >= _FIRST_S) & (values < _LAST_S)
+    parts = _CALENDAR[name](np.where(usable, values, 0.0))
+    return np.where(usable, parts, np.nan)

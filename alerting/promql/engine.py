@@ -1,0 +1,124 @@
+"""The door of this room: parsed expressions and a querier in, results out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alerting.model.labels import Labels
+from alerting.model.series import FloatArray, IntArray
+from alerting.promql import nodes, samples
+from alerting.promql.annotations import Annotations
+from alerting.promql.budget import Budget
+from alerting.promql.check import kind_of
+from alerting.promql.errors import QueryError
+from alerting.promql.evaluate import Evaluator
+from alerting.promql.functions import call
+from alerting.promql.grid import Grid
+from alerting.promql.value import Matrix, Result, Scalar, Series, String, Value, Vector
+from alerting.storage.ports import Querier
+
+LOOKBACK_MS = 300_000
+SUBQUERY_STEP_MS = 60_000
+MAX_SAMPLES = 20_000_000  # 16 bytes each at most while a query runs; Prometheus' limit is 50 million
+MAX_STEPS = 1_000_000
+
+
+class Engine:
+    """Answers queries over what a ``Querier`` has. Holds no state between queries; may be used from many threads."""
+
+    def __init__(
+        self,
+        querier: Querier,
+        *,
+        lookback_ms: int = LOOKBACK_MS,
+        max_samples: int = MAX_SAMPLES,
+        subquery_step_ms: int = SUBQUERY_STEP_MS,
+    ) -> None:
+        self._querier = querier
+        self._lookback_ms = lookback_ms
+        self._max_samples = max_samples
+        self._subquery_step_ms = subquery_step_ms
+
+    def instant(self, expr: nodes.Expr, time_ms: int, *, deadline: float | None = None) -> Result:
+        """The value of an expression at one time.
+
+        ``deadline`` is a reading of time.monotonic(). Raises ExecutionError and QueryTimeout.
+        """
+        evaluator = self._evaluator(np.array([time_ms], dtype=np.int64), deadline, is_range=False)
+        with np.errstate(all="ignore"):
+            value = _instant_value(evaluator, expr, time_ms)
+        return Result(value, evaluator.notes.warnings, evaluator.notes.infos)
+
+    def range(
+        self, expr: nodes.Expr, start_ms: int, end_ms: int, step_ms: int, *, deadline: float | None = None
+    ) -> Result:
+        """The value of an expression at start, start + step, ... up to and including end: a Matrix.
+
+        Raises QueryError for a strange range or an expression that has no range result, ExecutionError, QueryTimeout.
+        """
+        if step_ms <= 0:
+            raise QueryError("zero or negative query resolution step widths are not accepted")
+        if end_ms < start_ms:
+            raise QueryError("end timestamp must not be before start time")
+        steps = (end_ms - start_ms) // step_ms + 1
+        if steps > MAX_STEPS:
+            raise QueryError(f"the range has {steps} steps; at most {MAX_STEPS} are accepted")
+        kind = kind_of(expr)
+        if kind in ("string", "matrix"):
+            shown = "range vector" if kind == "matrix" else kind
+            raise QueryError(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
+        times = start_ms + step_ms * np.arange(steps, dtype=np.int64)
+        evaluator = self._evaluator(times, deadline, is_range=True)
+        with np.errstate(all="ignore"):
+            value = evaluator.value(expr)
+        if isinstance(value, Grid):
+            matrix = _matrix(value, times)
+        else:
+            matrix = Matrix([Series(Labels(), times, np.asarray(value, dtype=np.float64))])
+        return Result(matrix, evaluator.notes.warnings, evaluator.notes.infos)
+
+    def _evaluator(self, times: IntArray, deadline: float | None, *, is_range: bool) -> Evaluator:
+        return Evaluator(
+            querier=self._querier,
+            times=times,
+            start_ms=int(times[0]),
+            end_ms=int(times[-1]),
+            lookback_ms=self._lookback_ms,
+            subquery_step_ms=self._subquery_step_ms,
+            budget=Budget(self._max_samples, deadline),
+            notes=Annotations(),
+            call=call,
+            is_range=is_range,
+        )
+
+
+def _instant_value(evaluator: Evaluator, expr: nodes.Expr, time_ms: int) -> Value:
+    if kind_of(expr) == "matrix":
+        return _raw(evaluator.windows(expr))
+    value = evaluator.value(expr)
+    if isinstance(value, Grid):
+        return Vector(time_ms, value.labels, value.values[:, 0].tolist())
+    if isinstance(value, str):
+        return String(time_ms, value)
+    return Scalar(time_ms, float(value[0]))
+
+
+def _raw(window: samples.Windows) -> Matrix:
+    """The samples of the windows of an instant query."""
+    found = []
+    for row, labels in enumerate(window.labels):
+        part = slice(int(window.low[row, 0]), int(window.high[row, 0]))
+        if part.stop > part.start:
+            found.append(Series(labels, window.samples.times[part], window.samples.values[part]))
+    return Matrix(sorted(found, key=lambda series: series.labels))
+
+
+def _matrix(grid: Grid, times: IntArray) -> Matrix:
+    series = []
+    for row, labels in enumerate(grid.labels):
+        values: FloatArray = grid.values[row]
+        if grid.present is None:
+            series.append(Series(labels, times, values))
+        elif grid.present[row].any():
+            series.append(Series(labels, times[grid.present[row]], values[grid.present[row]]))
+    return Matrix(sorted(series, key=lambda item: item.labels))

@@ -1,0 +1,180 @@
+"""Evaluates a checked tree on a grid of times.
+
+Values are: a row of numbers for a scalar (one for each time), a text for a string, a ``Grid`` for an instant vector.
+Range vectors exist only as the ``Windows`` a function is applied to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from alerting.model.labels import METRIC_NAME
+from alerting.model.series import FloatArray, IntArray
+from alerting.promql import binary, nodes, operators, samples
+from alerting.promql.aggregate import aggregate, count_values, quantile
+from alerting.promql.annotations import Annotations
+from alerting.promql.budget import Budget
+from alerting.promql.check import literal_text
+from alerting.promql.errors import ExecutionError
+from alerting.promql.grid import Grid, nameless
+from alerting.promql.nodes import unwrapped
+from alerting.promql.ranking import pick
+from alerting.storage.ports import Querier
+
+Evaluated: TypeAlias = FloatArray | str | Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """One query being answered. ``times`` are the evaluation times in milliseconds, ``step_ms`` apart; ``start_ms``
+    and ``end_ms`` are the ends of the whole query, also inside of subqueries."""
+
+    querier: Querier
+    times: IntArray
+    start_ms: int
+    end_ms: int
+    lookback_ms: int
+    subquery_step_ms: int
+    budget: Budget
+    notes: Annotations
+    call: Callable[[Evaluator, nodes.Call], Evaluated]  # functions evaluate their arguments, so they come from outside
+    is_range: bool = False
+
+    @property
+    def steps(self) -> int:
+        return len(self.times)
+
+    def seconds(self) -> FloatArray:
+        """The evaluation times as the query language sees them."""
+        return self.times / 1000.0
+
+    def value(self, expr: nodes.Expr) -> Evaluated:
+        self.budget.check_time()
+        match expr:
+            case nodes.Paren(inner):
+                return self.value(inner)
+            case nodes.NumberLiteral(number):
+                return np.full(self.steps, number)
+            case nodes.StringLiteral(text):
+                return text
+            case nodes.VectorSelector():
+                return self.select(expr)[0]
+            case nodes.Negation(inner):
+                operand = self.value(inner)
+                if isinstance(operand, Grid):
+                    return nameless(operand.with_values(-operand.values))
+                return -_numbers(operand)
+            case nodes.Binary():
+                return self._binary(expr)
+            case nodes.Aggregate():
+                return self._aggregate(expr)
+            case nodes.Call():
+                return self.call(self, expr)
+            case _:
+                raise ExecutionError(f"{type(expr).__name__} cannot be evaluated here")
+
+    def vector(self, expr: nodes.Expr) -> Grid:
+        value = self.value(expr)
+        if not isinstance(value, Grid):
+            raise ExecutionError("expected an instant vector")
+        return value
+
+    def scalar(self, expr: nodes.Expr) -> FloatArray:
+        """One number for each evaluation time."""
+        return _numbers(self.value(expr))
+
+    def select(self, selector: nodes.VectorSelector) -> tuple[Grid, FloatArray]:
+        """The values of a selector and the times of their samples in seconds."""
+        times = self._selected_times(selector.at, selector.offset_ms)
+        found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
+        self.budget.take(len(found) * self.steps)
+        grid, stamps = samples.latest(found, times, self.lookback_ms)
+        if len(times) == self.steps:
+            return grid, stamps
+        return self._spread(grid), np.repeat(stamps, self.steps, axis=1)
+
+    def windows(self, expr: nodes.Expr) -> samples.Windows:
+        """The range vector of a selector or subquery at every evaluation time."""
+        expr = unwrapped(expr)
+        if isinstance(expr, nodes.MatrixSelector):
+            selector = expr.selector
+            ends = self._selected_times(selector.at, selector.offset_ms)
+            first, last = int(ends[0]) - expr.range_ms + 1, int(ends[-1])
+            found = samples.from_series(self.querier.select(selector.matchers, first, last))
+        elif isinstance(expr, nodes.Subquery):
+            ends = self._selected_times(expr.at, expr.offset_ms)
+            found = self._subquery(expr, int(ends[0]) - expr.range_ms, int(ends[-1]))
+        else:
+            raise ExecutionError("expected a range vector")
+        self.budget.take(len(found.times) + len(found.labels) * self.steps)
+        window = samples.windows(found, ends, expr.range_ms, self.times)
+        if len(ends) < self.steps:
+            shape = (len(found.labels), self.steps)
+            # A fixed window looks the same from every time; the functions expect a column for each.
+            low = np.ascontiguousarray(np.broadcast_to(window.low, shape))
+            high = np.ascontiguousarray(np.broadcast_to(window.high, shape))
+            return replace(window, low=low, high=high, ends=np.repeat(ends, self.steps))
+        return window
+
+    def _subquery(self, expr: nodes.Subquery, after_ms: int, last_ms: int) -> samples.Samples:
+        """The inner expression at all multiples of the step in (after, last]."""
+        step = expr.step_ms or self.subquery_step_ms
+        first = (after_ms // step + 1) * step
+        count = max((last_ms - first) // step + 1, 0)
+        self.budget.take(count)
+        times = first + step * np.arange(count, dtype=np.int64)
+        if not count:
+            return samples.from_series([])
+        inner = replace(self, times=times, is_range=True)
+        grid = inner.vector(expr.expr)
+        return samples.from_grid(grid, times)
+
+    def _selected_times(self, at: nodes.At | None, offset_ms: int) -> IntArray:
+        """The times a selector looks at: one when it is fixed by ``@``."""
+        if at is None:
+            return self.times - offset_ms
+        fixed = {"start": self.start_ms, "end": self.end_ms}[at] if isinstance(at, str) else at
+        return np.array([fixed - offset_ms], dtype=np.int64)
+
+    def _spread(self, grid: Grid) -> Grid:
+        """One column repeated for every evaluation time."""
+        present = None if grid.present is None else np.repeat(grid.present, self.steps, axis=1)
+        return Grid(grid.labels, np.repeat(grid.values, self.steps, axis=1), present)
+
+    def _binary(self, expr: nodes.Binary) -> Evaluated:
+        left, right = self.value(expr.left), self.value(expr.right)
+        if isinstance(left, Grid) and isinstance(right, Grid):
+            self.budget.take(left.values.size)
+            return binary.between_vectors(expr, left, right)
+        if isinstance(left, Grid):
+            return operators.with_scalar(expr.op, left, _numbers(right), swapped=False, return_bool=expr.return_bool)
+        if isinstance(right, Grid):
+            return operators.with_scalar(expr.op, right, _numbers(left), swapped=True, return_bool=expr.return_bool)
+        return operators.combine(expr.op, _numbers(left), _numbers(right))
+
+    def _aggregate(self, expr: nodes.Aggregate) -> Grid:
+        grid = self.vector(expr.expr)
+        if expr.param is None:
+            return aggregate(expr, grid)
+        if expr.op == "count_values":
+            return count_values(expr, grid, literal_text(expr.param))
+        parameter = self.scalar(expr.param)
+        if expr.op == "quantile":
+            return quantile(expr, grid, parameter, self.notes)
+        return pick(expr, grid, parameter)
+
+
+def _numbers(value: Evaluated) -> FloatArray:
+    if isinstance(value, Grid | str):
+        raise ExecutionError("expected a scalar")
+    return value
+
+
+def names_of(window: samples.Windows) -> set[str]:
+    """Metric names of series that have samples."""
+    counts = np.diff(window.samples.bounds)
+    return {labels.get(METRIC_NAME) for labels, count in zip(window.labels, counts.tolist(), strict=True) if count}

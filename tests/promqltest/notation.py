@@ -1,0 +1,109 @@
+"""Series and samples as test scripts write them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from alerting.model.labels import METRIC_NAME, Labels
+from alerting.model.series import STALE
+
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_PAIR = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(,|\})""")
+_NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_ITEM = re.compile(
+    rf"(?P<first>{_NUMBER})(?:(?P<step>[+-](?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))?x(?P<n>\d+))?", re.IGNORECASE
+)
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
+
+Sample = float | None  # None: no sample at this place
+
+
+class ScriptError(Exception):
+    """A script that cannot be read or understood."""
+
+
+def duration_ms(text: str) -> int:
+    if text == "0":
+        return 0
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ScriptError(f"not a duration: {text!r}")
+    units = [list(_UNIT_MS).index(unit) for _, unit in parts]
+    if sorted(units, reverse=True) != units or len(set(units)) != len(units):
+        raise ScriptError(f"units of a duration must go from large to small: {text!r}")
+    return sum(int(number) * _UNIT_MS[unit] for number, unit in parts)
+
+
+def unquoted(text: str) -> str:
+    """A quoted PromQL string's value."""
+    if len(text) < 2 or text[0] not in "\"'`" or text[-1] != text[0]:
+        raise ScriptError(f"not a quoted string: {text}")
+    if text[0] == "`":
+        return text[1:-1]
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match.group(1), match.group(1)), text[1:-1])
+
+
+def series(line: str) -> tuple[Labels, str]:
+    """The labels at the start of a line and what follows them."""
+    pairs: dict[str, str] = {}
+    name = _METRIC.match(line)
+    rest = line
+    if name is not None:
+        pairs[METRIC_NAME] = name.group()
+        rest = line[name.end() :]
+    if rest.lstrip().startswith("{"):
+        rest = rest.lstrip()[1:]
+        while True:
+            if rest.lstrip().startswith("}"):
+                rest = rest.lstrip()[1:]
+                break
+            pair = _PAIR.match(rest)
+            if pair is None:
+                raise ScriptError(f"bad labels: {line!r}")
+            pairs[pair.group(1)] = unquoted(pair.group(2))
+            rest = rest[pair.end() :]
+            if pair.group(3) == "}":
+                break
+    elif name is None:
+        raise ScriptError(f"a series is expected: {line!r}")
+    if rest and not rest[0].isspace():
+        raise ScriptError(f"a blank is expected after the series: {line!r}")
+    return Labels.of(pairs), rest.strip()
+
+
+def samples(text: str) -> list[Sample]:
+    """Expanded samples of a list of items."""
+    found: list[Sample] = []
+    for item in text.split():
+        found += _expanded(item)
+    return found
+
+
+def number(text: str) -> float:
+    if not re.fullmatch(_NUMBER, text, re.IGNORECASE):
+        raise ScriptError(f"not a number: {text!r}")
+    return math.nan if text.lower().lstrip("+-") == "nan" else float(text)
+
+
+def _expanded(item: str) -> list[Sample]:
+    if item == "_":
+        return [None]
+    if item == "stale":
+        return [STALE]
+    gap = re.fullmatch(r"_x(\d+)", item)
+    if gap is not None:
+        return [None] * int(gap.group(1))
+    match = _ITEM.fullmatch(item)
+    if match is None:
+        raise ScriptError(f"not a sample: {item!r}")
+    value = number(match.group("first"))
+    if match.group("n") is None:
+        return [value]
+    step = number(match.group("step")) if match.group("step") else 0.0
+    found: list[Sample] = []
+    for _ in range(int(match.group("n")) + 1):
+        found.append(value)
+        value += step
+    return found
