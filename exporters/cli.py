@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters import registry
+from exporters import board_options, registry
 from exporters.collectors import filesystem
 from exporters.collectors.own import Identity
 from exporters.log import event, to_stderr
@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         default=filesystem.FS_TYPES_EXCLUDE,
         metavar="REGEX",
     )
+    board_options.add(found)
     found.add_argument("--verbose", action="store_true", help="log what is only of interest when something is wrong")
     return found
 
@@ -112,9 +113,11 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
     except NoEntry as error:
         raise Unusable(str(error)) from error
     listen = (facts.address, facts.port) if options.listen is None else host_port(options.listen)
+    roots = Roots(options.procfs.rstrip("/"), options.sysfs.rstrip("/"), options.rootfs)
     settings = registry.Settings(
         identity=Identity(options.node, str(facts.tier), facts.board, facts.version, platform.python_version()),
-        roots=Roots(options.procfs.rstrip("/"), options.sysfs.rstrip("/"), options.rootfs),
+        roots=roots,
+        board=board_options.sensors(options, roots),
         textfile_directory=options.textfile,
         mount_points_exclude=options.mount_points,
         fs_types_exclude=options.fs_types,

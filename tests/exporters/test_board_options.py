@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import argparse
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from exporters import board_options, registry
+from exporters.collectors.board import COLLECTORS
 from exporters.collectors.own import Identity
 from exporters.collectors.thermal import ThermalZones
 from exporters.sources.files import Roots
@@ -54,17 +57,22 @@ def test_bad_options(words: list[str], message: str, capsys: pytest.CaptureFixtu
 
 
 def test_the_registry_makes_what_the_recorded_board_has() -> None:
+    ends: list[Callable[[], None]] = []
     settings = registry.Settings(
         identity=Identity("AGX0", "2", "jetson-agx-orin-64gb", "0", "3"),
         board=board_options.sensors(parsed("--path.board", str(AGX0)), Roots()),
+        on_stop=ends.append,
     )
-    ends: list[object] = []
-    wanted = {name: entry for name, entry in registry.TABLE.items() if name.startswith(("board", "jet", "pi_", "rep"))}
-    wanted.pop("jetson_gpu")  # its sampling would begin
-    made = registry.build(settings, table=wanted)
-    assert set(made) == {"board", "jetson_fan", "jetson_power", "jetson_sources", "jetson_tegrastats", "replay"}
-    assert not ends
-    settings.board.stop()
+    table = {name: registry.TABLE[name] for name in COLLECTORS}
+    before = threading.active_count()
+    try:
+        made = registry.build(settings, disabled={"jetson_fan"}, table=table)
+        assert set(made) == {"board", "jetson_gpu", "jetson_power", "jetson_sources", "jetson_tegrastats", "replay"}
+        assert threading.active_count() == before + 1, "the GPU is sampled; there is no tegrastats to run"
+    finally:
+        for end in ends:
+            end()
+    assert threading.active_count() == before
 
 
 def test_temperatures_are_the_recorded_boards() -> None:
