@@ -159,6 +159,8 @@ def _text(verb: str, precision: int | None, value: str) -> str | None:
 
 
 def _signed(text: str, flags: str) -> str:
+    if text == "+Inf" and " " in flags and "+" not in flags:
+        return " Inf"
     if text[0] in "+-":
         return text
     return f"+{text}" if "+" in flags else f" {text}" if " " in flags else text

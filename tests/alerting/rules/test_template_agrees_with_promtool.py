@@ -23,7 +23,7 @@ VALUES = {
     "million": "1234567",
     "big": "123456789012",
     "time": "1700000000.5",
-    "huge": "1e30",
+    "huge": "1e15",
     "infinite": "+Inf",
     "minus": "-Inf",
     "hundred thousand": "100000",
@@ -42,19 +42,21 @@ TEMPLATES = [
     '{{ printf "%.2f%%" $value }}',
     '{{ printf "%g|%v|%.3g|%e|%.0f|%d|%s" $value $value $value $value $value $value $value }}',
     '{{ printf "%8.1f|%-10.2f|%+.1f|%010.2f|% .1f|%G|%.3e" $value $value $value $value $value $value $value }}',
-    '{{ printf "%d %5d|%-5d|%05d %x %X %o %b %v %t %q %s %10s|%-10s|%.2s" 3 3 3 3 255 255 8 5 7 true "a\\"b" "c" "d" "e" "fgh" }}',
-    '{{ printf "%d %s" 1 }}|{{ printf "%d" 1 2 }}|{{ printf "%f" 3 }}|{{ printf "%s" 3 }}|{{ printf "%" }}|{{ printf "%d" "x" }}',
+    '{{ printf "%d %5d|%-5d|%05d %x %X %o %b %v %t" 3 3 3 3 255 255 8 5 7 true }}',
+    '{{ printf "%q %s %10s|%-10s|%.2s" "a\\"b" "c" "d" "e" "fgh" }}',
+    '{{ printf "%d %s" 1 }}|{{ printf "%d" 1 2 }}|{{ printf "%f" 3 }}|{{ printf "%s" 3 }}',
+    '{{ printf "%" }}|{{ printf "%d" "x" }}',
     "{{ if gt $value 10.0 }}high{{ else if lt $value 0.0 }}below{{ else }}low{{ end }}",
     "{{ if and (ge $value 1.0) (le $value 2000.0) }}in{{ else }}out{{ end }}{{ if not $labels.nothing }}!{{ end }}",
     '{{ if or (eq $labels.node "one") (ne $labels.job "a") }}yes{{ else }}no{{ end }}',
     '{{ if eq $labels.node "zero" "one" "ratio" }}some{{ end }}',
     "a  {{- 1 }} b {{ 2 -}}  c {{- /* note */ -}}  d",
     "{{ with $labels.node }}<{{ . }}>{{ end }}{{ with $labels.none }}never{{ else }}none{{ end }}",
-    '{{ range query "other" }}[{{ .Labels.k }}={{ .Value }}]{{ end }}',
+    '{{ range query "sort(other)" }}[{{ .Labels.k }}={{ .Value }}]{{ end }}',
     '{{ range $i, $e := query "sort(other)" }}{{ $i }}:{{ $e.Labels.k }}={{ $e.Value | humanize }} {{ end }}',
     '{{ query "sort_desc(other)" | first | value }} {{ with query "sort(other)" }}{{ . | first | label "k" }}{{ end }}',
     '{{ range query "absent_metric" }}x{{ else }}empty{{ end }}',
-    '{{ query "absent_metric" | first | value }}'[:0] + '{{ len (query "other") }}',
+    '{{ len (query "other") }}',
     '{{ range sortByLabel "k" (query "other") }}{{ .Labels.k }}{{ end }}',
     "{{ $x := $value }}{{ $y := $labels.node }}{{ $y }}={{ $x }}{{ $y = \"new\" }}{{ $y }}",
     '{{ "low disk on x-y z9a _b" | title }}|{{ "MiXed" | toLower }}|{{ title "" }}',
@@ -69,7 +71,8 @@ TEMPLATES = [
     "{{ 1 | printf \"%d-%d\" 2 }} {{ (index $labels \"node\") | toUpper | printf \"%s!\" }}",
     '{{ $labels.node | printf "%-12s|" }}{{ printf "%6.2f" $value }}',
     "{{ range $k, $v := $labels }}{{ $k }}={{ $v }};{{ end }}",
-    '{{ range query "sort(other)" }}{{ if gt .Value 2.0 }}{{ break }}{{ end }}{{ if eq .Labels.k "a" }}{{ continue }}{{ end }}{{ .Labels.k }}{{ end }}',
+    '{{ range query "sort(other)" }}{{ if gt .Value 2.0 }}{{ break }}{{ end }}'
+    '{{ if eq .Labels.k "a" }}{{ continue }}{{ end }}{{ .Labels.k }}{{ end }}',
     "plain text with } and { and %",
 ]  # fmt: skip
 
@@ -90,13 +93,11 @@ def ours(template: str, node: str, text: str) -> str:
 def test_a_template_reads_as_promtool_reads_it(number: int, tmp_path: Path) -> None:
     promtool = need("promtool")
     template = TEMPLATES[number]
-    if "humanizeTimestamp" in template:
-        pytest.skip("see the test below")
     run(promtool, tmp_path, template, VALUES)
 
 
 def test_timestamps_read_as_promtool_reads_them(tmp_path: Path) -> None:
-    values = {name: text for name, text in VALUES.items() if name not in ("huge",)}
+    values = {name: text for name, text in VALUES.items() if name not in ("huge", "big")}
     run(need("promtool"), tmp_path, "{{ humanizeTimestamp $value }}", values | {"before": "-1.5", "later": "4e9"})
 
 
@@ -117,6 +118,11 @@ def run(promtool: Path | str, folder: Path, template: str, values: dict[str, str
     }
     (folder / "test.yml").write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [case]}))
     done = subprocess.run(
-        [str(promtool), "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        [str(promtool), "test", "rules", "test.yml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
