@@ -1,0 +1,229 @@
+"""Metrics pages become columns of numbers; what a page repeats from its predecessor costs next to nothing.
+
+Two levels of remembering. A page laid out like the previous one (same lines but for the values) is compared line by
+line, and only values that changed are read. Any other page is looked up line by line: the bytes before the value
+name a slot. Only bytes never seen are parsed. Measured with 586 series: well under a microsecond a sample.
+
+What differs from Prometheus on purpose: an empty page and a page without a final newline are errors (a cut-off page
+must not look like vanished series), and explicit timestamps are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress, count
+from operator import ne
+from typing import Protocol
+
+import numpy as np
+
+from alerting.model.labels import Labels
+from alerting.model.series import FloatArray, IntArray
+from alerting.scrape.line import Metadata, PageError, SampleLine, parse_metadata, parse_sample
+
+_HASH = ord("#")
+_NOT_A_SAMPLE = -1
+_DUPLICATE = -2
+# HELP, TYPE, UNIT and an empty line beside every sample, and some.
+_LINES_PER_SERIES = 5
+_LINES_SPARE = 1000
+_SLOTS_SPARE = 1000
+
+
+class PageLimits(Protocol):
+    """The part of ``config.alerting.Limits`` that concerns a page."""
+
+    @property
+    def series(self) -> int: ...
+    @property
+    def label_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, read. ``slots`` index ``PageReader.labels``, each at most once; ``values`` stand beside them.
+
+    ``samples`` counts the sample lines, ``duplicates`` those of a series that had one already (the first counts).
+    ``added`` and ``gone`` compare with the reader's previous page.
+    """
+
+    slots: IntArray
+    values: FloatArray
+    samples: int
+    duplicates: int
+    added: int
+    gone: int
+
+
+@dataclass(slots=True)
+class _Layout:
+    """The previous page. ``prefixes``: per line the bytes before the value, None where a line must be parsed anew.
+    ``places``: per line the index into ``slots`` and ``values``, or one of the negative marks."""
+
+    lines: list[bytes]
+    prefixes: list[bytes | None]
+    places: list[int]
+    slots: IntArray
+    values: FloatArray
+    samples: int
+
+
+class PageReader:
+    """Reads the pages of one target. Not for two threads at once. A page that fails changes nothing.
+
+    ``attach`` makes the series' labels of those on the page (it adds the target's).
+    """
+
+    def __init__(self, limits: PageLimits, attach: Callable[[Sequence[tuple[str, str]]], Labels] = Labels.of) -> None:
+        self.limits = limits
+        self.labels: list[Labels] = []
+        self._attach = attach
+        self._slot_of: dict[Labels, int] = {}
+        self._heads: dict[bytes, int] = {}
+        self._layout = _Layout([], [], [], np.empty(0, np.int64), np.empty(0), 0)
+
+    @property
+    def familiar(self) -> bool:
+        """True once a page was read: the next one will be quick."""
+        return bool(self._layout.lines)
+
+    def read(self, body: bytes) -> Page:
+        """Read a page. Raises PageError with the line and what was expected there."""
+        if not body:
+            raise PageError("the page is empty")
+        if not body.endswith((b"\n", b"# EOF")):
+            last = body[body.rfind(b"\n") + 1 :][:1000]
+            place = body.count(b"\n") + 1
+            raise PageError(f"line {place}: the page is cut off: no newline at its end ({last[:60]!r})")
+        limit = self.limits.series * _LINES_PER_SERIES + _LINES_SPARE
+        if body.count(b"\n") > limit:
+            raise PageError(f"more than {limit} lines: too many for limits.series ({self.limits.series})")
+        lines = body.split(b"\n")
+        # float() skips these, Go does not; a page that holds one anywhere is read by the careful parser only.
+        careful = b"\r" in body or b"\v" in body or b"\f" in body
+        page = None if careful else self._same_layout(lines)
+        return self._any_layout(lines, careful=careful) if page is None else page
+
+    def metadata(self) -> dict[str, Metadata]:
+        """Type, help and unit of each family of the latest page; parsed when asked for."""
+        return parse_metadata(line for line in self._layout.lines if line[:1] == b"#")
+
+    def compact(self) -> IntArray | None:
+        """Forget series that long left the page once they outnumber the live ones. Returns the old slots in their
+        new order, None when nothing was done."""
+        live = self._layout.slots.tolist()
+        if len(self.labels) <= 2 * len(live) + _SLOTS_SPARE and len(self._heads) <= 4 * len(live) + _SLOTS_SPARE:
+            return None
+        new_slot = {old: new for new, old in enumerate(live)}
+        self.labels = [self.labels[old] for old in live]
+        self._slot_of = {labels: slot for slot, labels in enumerate(self.labels)}
+        self._heads = {head: new_slot[old] for head, old in self._heads.items() if old in new_slot}
+        if len(self._heads) > 4 * len(live) + _SLOTS_SPARE:
+            self._heads = {}
+        self._layout.slots = np.arange(len(live), dtype=np.int64)
+        return np.array(live, np.int64)
+
+    def _same_layout(self, lines: list[bytes]) -> Page | None:
+        """The page, if it differs from the previous one in nothing but values; else None."""
+        old = self._layout
+        if len(lines) != len(old.lines):
+            return None
+        where: list[int] = []
+        values: list[float] = []
+        prefixes, places = old.prefixes, old.places
+        for index in compress(count(), map(ne, lines, old.lines)):
+            line, prefix = lines[index], prefixes[index]
+            if prefix is None or not line.startswith(prefix):
+                return None
+            text = line[len(prefix) :]
+            try:
+                value = float(text)
+            except ValueError:
+                return None
+            if value - value != 0.0 or b"_" in text:
+                return None
+            place = places[index]
+            if place >= 0:
+                where.append(place)
+                values.append(value)
+        if where:
+            old.values[where] = values
+        old.lines = lines
+        return Page(old.slots, old.values.copy(), old.samples, old.samples - len(old.slots), 0, 0)
+
+    def _any_layout(self, lines: list[bytes], *, careful: bool) -> Page:
+        heads = self._heads
+        fresh: dict[bytes, int] = {}
+        fresh_labels: dict[Labels, int] = {}
+        new = _Layout(lines, [], [], np.empty(0, np.int64), np.empty(0), 0)
+        values: list[float] = []
+        slots: list[int] = []
+        seen: set[int] = set()
+        limit = self.limits.series
+        for number, line in enumerate(lines, 1):
+            if not line or line[0] == _HASH:
+                new.prefixes.append(None)
+                new.places.append(_NOT_A_SAMPLE)
+                continue
+            key, _, text = line.rpartition(b" ")
+            slot = heads.get(key, -1)
+            value: float | None = None
+            if slot >= 0 and not careful:
+                value = _quick_value(text)
+            if value is None:
+                if line.lstrip(b" \t")[:1] in (b"", b"#"):
+                    new.prefixes.append(None)
+                    new.places.append(_NOT_A_SAMPLE)
+                    continue
+                sample = parse_sample(line, number, self.limits.label_bytes)
+                value = sample.value
+                slot = self._slot(sample, fresh, fresh_labels)
+                if sample.plain and key.rstrip(b" \t") == sample.head.rstrip(b" \t"):
+                    fresh[key] = slot
+                else:
+                    key = b""
+            new.prefixes.append(key + b" " if key else None)
+            new.samples += 1
+            if slot in seen:
+                new.places.append(_DUPLICATE)
+                continue
+            seen.add(slot)
+            new.places.append(len(values))
+            slots.append(slot)
+            values.append(value)
+            if len(values) > limit:
+                raise PageError(f"line {number}: more than {limit} series, the number limits.series allows")
+        new.slots, new.values = np.array(slots, np.int64), np.array(values, np.float64)
+        return self._accept(new, seen, fresh, fresh_labels)
+
+    def _slot(self, sample: SampleLine, fresh: dict[bytes, int], fresh_labels: dict[Labels, int]) -> int:
+        """The slot of a parsed line; a new one is only noted until the whole page has proved good."""
+        slot = self._heads.get(sample.head, fresh.get(sample.head, -1))
+        if slot >= 0:
+            return slot
+        labels = self._attach(sample.pairs)
+        slot = self._slot_of.get(labels, -1)
+        if slot < 0:
+            slot = fresh_labels.setdefault(labels, len(self.labels) + len(fresh_labels))
+        fresh[sample.head] = slot
+        return slot
+
+    def _accept(self, new: _Layout, seen: set[int], fresh: dict[bytes, int], fresh_labels: dict[Labels, int]) -> Page:
+        """The whole page is good: remember it and what it brought."""
+        self._heads.update(fresh)
+        self._slot_of.update(fresh_labels)
+        self.labels.extend(fresh_labels)
+        before = set(self._layout.slots.tolist())
+        self._layout = new
+        duplicates = new.samples - len(new.slots)
+        return Page(new.slots, new.values.copy(), new.samples, duplicates, len(seen - before), len(before - seen))
+
+
+def _quick_value(text: bytes) -> float | None:
+    """A finite value; None when the careful parser has to judge."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if value - value != 0.0 or b"_" in text else value

@@ -1,0 +1,275 @@
+"""The life of one target: wait, fetch, read, store, tell.
+
+A failed scrape is confirmed once, about a second later, when the interval leaves time for it. Only the last attempt of
+a cycle is stored, at the time that attempt started: a hiccup leaves no trace but a later sample, and ``up`` 0 means
+that two attempts in a row failed (or one that used up its whole timeout).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerting.clock import Clock
+from alerting.model.series import ABSENT, IntArray
+from alerting.scrape import schedule
+from alerting.scrape.exposition import Page, PageReader
+from alerting.scrape.http import Body, PageSource, ScrapeError, inflate
+from alerting.scrape.line import Metadata, PageError
+from alerting.scrape.report import OnScrape, ScrapeReport, ScrapeStats, TargetView
+from alerting.scrape.targets import Target
+from alerting.storage.ports import FrameWriter, StorageError
+
+log = logging.getLogger(__name__)
+
+CONFIRM_AFTER_S = 1.0
+# A confirmation that cannot have this long is not worth starting.
+_CONFIRM_LEAST_S = 0.5
+# Scrapes asked for never come faster than this: a storm of events must not become a storm of scrapes.
+_EARLY_GAP_S = 0.2
+# What may be read on the event loop: a page this long takes under 5 ms when known. Longer ones go to a thread.
+_INLINE_KNOWN_BYTES = 512 * 1024
+_INLINE_NEW_BYTES = 32 * 1024
+_COLUMNS_AT_ONCE = 500
+
+_UP = "up"
+_REPORTS = (
+    _UP,
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One fetch and how it ended. ``page`` is None when it failed; ``seconds`` includes reading the page."""
+
+    time_ms: int
+    seconds: float
+    page: Page | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What the loops of all targets share."""
+
+    pages: PageSource
+    clock: Clock
+    on_scrape: OnScrape
+    stats: ScrapeStats = field(default_factory=ScrapeStats)
+
+
+class TargetLoop:
+    """Scrapes one target until cancelled. ``view`` is always current."""
+
+    def __init__(self, target: Target, writer: FrameWriter, around: Surroundings) -> None:
+        self.target = target
+        self.view = TargetView(target, "unknown")
+        self.tried = asyncio.Event()
+        self._writer = writer
+        self._around = around
+        self._wake = asyncio.Event()
+        self._reader = PageReader(target.limits, target.attach)
+        self._columns: IntArray = np.empty(0, np.int64)
+        self._reports = [writer.column(target.labels.replace(__name__=name)) for name in _REPORTS]
+        self._live = 0
+
+    def wake(self) -> None:
+        """Scrape as soon as possible; also after a scrape that is under way, which may have seen too little."""
+        self._wake.set()
+
+    def change(self, target: Target) -> None:
+        """New interval, timeout or limits for the same target; its history goes on."""
+        self.target = target
+        self._reader.limits = target.limits
+        self.view = TargetView(
+            target,
+            self.view.health,
+            self.view.last_error,
+            self.view.last_scrape_ms,
+            self.view.since_ms,
+            self.view.duration,
+            self.view.samples,
+        )
+
+    def metadata(self) -> dict[str, Metadata]:
+        return self._reader.metadata()
+
+    def end(self) -> None:
+        """The target is gone for good: its series end here. The loop must have stopped."""
+        last = self.view.last_scrape_ms
+        now = self._around.clock.now_ms()
+        self._writer.close(now if last is None else max(now, last + 1))
+
+    async def run(self) -> None:
+        """Scrape for ever."""
+        clock = self._around.clock
+        interval = self._interval_ms()
+        early = await self._pause(schedule.first_delay_ms(self.target.name, interval) / 1000)
+        await self._guarded(None, early=early)
+        last: int | None = None
+        while True:
+            now = clock.now_ms()
+            planned = schedule.next_ms(self.target.name, self._interval_ms(), now, last)
+            early = await self._pause((planned - now) / 1000)
+            if not early:
+                last = planned
+            await self._guarded(None if early else planned, early=early)
+            if early:
+                await asyncio.sleep(_EARLY_GAP_S)
+
+    def _interval_ms(self) -> int:
+        return max(1, round(self.target.interval * 1000))
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; True when woken before the end."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+        woken = self._wake.is_set()
+        self._wake.clear()
+        return woken
+
+    async def _guarded(self, planned: int | None, *, early: bool) -> None:
+        """A cycle; whatever goes wrong in it, the next one comes."""
+        try:
+            await self._cycle(planned, early=early)
+        except StorageError as error:
+            self._around.stats.internal_errors += 1
+            log.warning("%s: the scrape could not be stored: %s", self.target.name, error)
+        except Exception:
+            self._around.stats.internal_errors += 1
+            log.exception("%s: the scrape failed in an unforeseen way", self.target.name)
+        finally:
+            self.tried.set()
+
+    async def _cycle(self, planned: int | None, *, early: bool) -> None:
+        stats = self._around.stats
+        began = time.monotonic()
+        now = self._around.clock.now_ms()
+        start = now if planned is None else schedule.aligned_ms(planned, now, self._interval_ms())
+        attempt = await self._attempt(start, self.target.timeout)
+        stats.early += early
+        if attempt.page is None:
+            left = self.target.interval - (time.monotonic() - began) - CONFIRM_AFTER_S
+            if left >= min(_CONFIRM_LEAST_S, self.target.timeout):
+                await self._pause(CONFIRM_AFTER_S)
+                stats.confirmations += 1
+                attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, left))
+        await self._finish(attempt, early=early)
+
+    async def _attempt(self, time_ms: int, timeout: float) -> _Attempt:  # noqa: ASYNC109 (sent to the exporter)
+        target = self.target
+        began = time.monotonic()
+        try:
+            body = await self._around.pages.fetch(target.url, timeout, target.limits.body_bytes)
+            page = await self._read(body)
+        except (ScrapeError, PageError) as error:
+            return _Attempt(time_ms, time.monotonic() - began, error=str(error))
+        return _Attempt(time_ms, time.monotonic() - began, page)
+
+    async def _read(self, body: Body) -> Page:
+        """Read the page: short ones here, long or unknown ones in a thread."""
+        began = time.monotonic()
+        try:
+            inline = _INLINE_KNOWN_BYTES if self._reader.familiar else _INLINE_NEW_BYTES
+            data = body.data
+            if body.gzip:
+                try:
+                    data = inflate(data, min(inline, self.target.limits.body_bytes))
+                except ScrapeError:
+                    # Too long to unpack here, or damaged: the thread finds out which.
+                    return await asyncio.to_thread(self._read_gzip, body.data)
+            if len(data) <= inline:
+                return self._reader.read(data)
+            return await asyncio.to_thread(self._reader.read, data)
+        finally:
+            self._around.stats.parse_seconds += time.monotonic() - began
+
+    def _read_gzip(self, data: bytes) -> Page:
+        return self._reader.read(inflate(data, self.target.limits.body_bytes))
+
+    async def _finish(self, attempt: _Attempt, *, early: bool) -> None:
+        """Store the frame, then tell everybody."""
+        page, error = attempt.page, attempt.error
+        if page is not None:
+            await self._add_columns()
+        row = np.full(self._writer.width, ABSENT)
+        samples = added = 0
+        gone = self._live
+        if page is not None:
+            row[self._columns[page.slots]] = page.values
+            samples, added, gone = page.samples, page.added, page.gone
+            if self._live == 0:
+                added = len(page.slots)
+        row[self._reports] = (float(page is not None), attempt.seconds, samples, samples, added)
+        self._live = 0 if page is None else len(page.slots)
+        if not self._writer.append(attempt.time_ms, row):
+            self._around.stats.refused_frames += 1
+            error = error or "not stored: the clock is behind the newest stored sample of this target"
+        kept = self._reader.compact()
+        if kept is not None:
+            self._columns = self._columns[kept]
+        self._tell(attempt, error, early=early, added=added, gone=gone)
+
+    async def _add_columns(self) -> None:
+        """Give the slots that the page brought their columns in the store."""
+        new = self._reader.labels[len(self._columns) :]
+        if not new:
+            return
+        columns: list[int] = []
+        for start in range(0, len(new), _COLUMNS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            columns.extend(self._writer.column(labels) for labels in new[start : start + _COLUMNS_AT_ONCE])
+        self._columns = np.concatenate([self._columns, np.array(columns, np.int64)])
+
+    def _tell(self, attempt: _Attempt, error: str, *, early: bool, added: int, gone: int) -> None:
+        page, before, stats = attempt.page, self.view, self._around.stats
+        ok = page is not None
+        health = "up" if ok else "down"
+        changed = before.health != health
+        stats.scrapes += 1
+        stats.failures += not ok
+        stats.seconds += attempt.seconds
+        samples = 0
+        if page is not None:
+            samples = page.samples
+            stats.samples += samples
+            stats.duplicates += page.duplicates
+        self.view = TargetView(
+            target=self.target,
+            health="up" if ok else "down",
+            last_error=error,
+            last_scrape_ms=attempt.time_ms,
+            since_ms=attempt.time_ms if changed else before.since_ms,
+            duration=attempt.seconds,
+            samples=samples,
+        )
+        if changed:
+            log.info("%s is %s%s", self.target.name, health, f": {error}" if error else "")
+        report = ScrapeReport(
+            target=self.target,
+            time_ms=attempt.time_ms,
+            ok=ok,
+            error=error,
+            up_changed=changed,
+            early=early,
+            samples=samples,
+            added=added,
+            gone=gone,
+            duration=attempt.seconds,
+        )
+        try:
+            self._around.on_scrape(report)
+        except Exception:
+            log.exception("%s: a listener of scrapes failed", self.target.name)

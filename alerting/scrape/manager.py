@@ -1,0 +1,129 @@
+"""All targets: start them, exchange them on reload, stop them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from alerting.clock import Clock
+from alerting.scrape.http import PageSource
+from alerting.scrape.line import Metadata
+from alerting.scrape.loop import Surroundings, TargetLoop
+from alerting.scrape.report import OnScrape, ScrapeReport, ScrapeStats, TargetView
+from alerting.scrape.targets import Target
+from alerting.storage.ports import FrameWriter
+
+log = logging.getLogger(__name__)
+
+Source = Callable[[str], FrameWriter]
+
+
+def _nobody(_: ScrapeReport) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class _Running:
+    loop: TargetLoop
+    task: asyncio.Task[None]
+
+
+class ScrapeManager:
+    """Runs one loop a target. ``source`` is ``Storage.source``; the writer of a target is ``scrape/JOB/INSTANCE``.
+
+    ``start``, ``reload`` and ``stop`` are called by the event loop's thread, one after the other.
+    """
+
+    def __init__(self, source: Source, pages: PageSource, clock: Clock, on_scrape: OnScrape = _nobody) -> None:
+        self._source = source
+        self._around = Surroundings(pages, clock, on_scrape)
+        self._running: dict[str, _Running] = {}
+        self._first_round: list[asyncio.Event] = []
+        self._started = False
+
+    @property
+    def stats(self) -> ScrapeStats:
+        return self._around.stats
+
+    @property
+    def first_round_done(self) -> bool:
+        """True when every target of the start was tried once: before, what is missing may only not have been read."""
+        return self._started and all(event.is_set() for event in self._first_round)
+
+    async def wait_first_round(self) -> None:
+        for event in self._first_round:
+            await event.wait()
+
+    def start(self, targets: Sequence[Target]) -> None:
+        """Begin scraping. Every target has its first scrape within about a second."""
+        for target in targets:
+            self._launch(target)
+        self._first_round = [running.loop.tried for running in self._running.values()]
+        self._started = True
+
+    async def reload(self, targets: Sequence[Target]) -> None:
+        """Exchange the targets. Unchanged ones keep loop and history; the series of those that left end now.
+
+        Same name, page and labels count as the same target: a new interval or limit does not end its series.
+        """
+        wanted = {target.name: target for target in targets}
+        leaving = [
+            name
+            for name, running in self._running.items()
+            if name not in wanted or not _same(running.loop.target, wanted[name])
+        ]
+        for name in leaving:
+            running = self._running.pop(name)
+            await _cancel(running.task)
+            running.loop.tried.set()
+            running.loop.end()
+        for name, target in wanted.items():
+            if name not in self._running:
+                self._launch(target)
+            elif self._running[name].loop.target != target:
+                self._running[name].loop.change(target)
+        if leaving:
+            log.info("no longer scraped: %s", ", ".join(leaving))
+
+    async def stop(self) -> None:
+        """Stop scraping. Nothing is marked as ended: after a restart the series go on."""
+        running, self._running = self._running, {}
+        for entry in running.values():
+            await _cancel(entry.task)
+
+    def scrape_now(self, name: str) -> bool:
+        """Scrape a target (``JOB/ADDRESS:PORT``) as soon as possible; False when there is none of that name.
+
+        May be called as often as anything happens: requests that come together make one scrape.
+        """
+        running = self._running.get(name)
+        if running is None:
+            return False
+        running.loop.wake()
+        return True
+
+    def targets(self) -> list[TargetView]:
+        """How every target is doing, sorted by name."""
+        return [self._running[name].loop.view for name in sorted(self._running)]
+
+    def metadata(self) -> list[tuple[Target, dict[str, Metadata]]]:
+        """What the latest page of each target says of its families, by target name."""
+        return [
+            (self._running[name].loop.target, self._running[name].loop.metadata()) for name in sorted(self._running)
+        ]
+
+    def _launch(self, target: Target) -> None:
+        loop = TargetLoop(target, self._source(f"scrape/{target.name}"), self._around)
+        task = asyncio.get_running_loop().create_task(loop.run(), name=f"scrape {target.name}")
+        self._running[target.name] = _Running(loop, task)
+
+
+def _same(old: Target, new: Target) -> bool:
+    return old.url == new.url and old.labels == new.labels
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
