@@ -69,7 +69,7 @@ class App:
         try:
             await web.TCPSite(self._web, host, port).start()
         except OSError as error:
-            await self._web.cleanup()
+            await self.stop()
             raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         host, port = self.address
         event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(self._collectors))

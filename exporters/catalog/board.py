@@ -38,6 +38,12 @@ JETSON_GPU_UTILIZATION_MAX = Metric(
     "gauge",
     "Highest of the GPU utilization samples since the last read, 0 to 1.",
 )
+JETSON_GPU_BUSY = Metric(
+    "tierwatch_jetson_gpu_busy_seconds_total",
+    "counter",
+    "Time the GPU was busy since the exporter started, from one sample a second; its rate is the utilization over any"
+    " range, however many scrapers there are.",
+)
 JETSON_GPU_FREQUENCY = Metric("tierwatch_jetson_gpu_frequency_hertz", "gauge", "Current clock of the GPU.")
 JETSON_POWER = Metric(
     "tierwatch_jetson_power_watts",
@@ -129,6 +135,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
     JETSON_SOURCE_INFO,
     JETSON_GPU_UTILIZATION,
     JETSON_GPU_UTILIZATION_MAX,
+    JETSON_GPU_BUSY,
     JETSON_GPU_FREQUENCY,
     JETSON_POWER,
     JETSON_POWER_TOTAL,

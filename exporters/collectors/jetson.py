@@ -112,6 +112,7 @@ class JetsonGpu:
             families += [
                 one(names.JETSON_GPU_UTILIZATION, load.mean),
                 one(names.JETSON_GPU_UTILIZATION_MAX, load.maximum),
+                one(names.JETSON_GPU_BUSY, load.area),
             ]
         hertz = gpu_hertz(sensors, now)[1]
         if hertz is not None:

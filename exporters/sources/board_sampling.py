@@ -1,7 +1,7 @@
 """Sampling between two reads: a thread that ticks, and a window that keeps mean and maximum of what it saw.
 
 A point sample of a GPU's load every 15 s is noise; one sample a second, folded into a window, is not. A window holds
-three numbers, whatever the time between two reads.
+a few numbers, whatever the time between two reads.
 """
 
 from __future__ import annotations
@@ -61,11 +61,15 @@ class Ticker:
 
 @dataclass(frozen=True, slots=True)
 class WindowReading:
-    """Mean and maximum of the samples since the last read."""
+    """Mean and maximum of the samples since the last read, and the area below all samples ever (value seconds).
+
+    With several readers each sees the time since the last read of any; the area serves them all alike.
+    """
 
     mean: float
     maximum: float
     samples: int
+    area: float
 
 
 class Window:
@@ -78,6 +82,7 @@ class Window:
         self._sum = 0.0
         self._maximum = 0.0
         self._samples = 0
+        self._area = 0.0
         self._newest: float | None = None
         self._last: WindowReading | None = None
 
@@ -86,6 +91,8 @@ class Window:
             self._maximum = value if self._samples == 0 else max(self._maximum, value)
             self._sum += value
             self._samples += 1
+            if self._newest is not None and now - self._newest <= self._max_age:
+                self._area += value * (now - self._newest)  # a gap is unknown, and adds nothing
             self._newest = now
 
     def fresh(self, now: float) -> bool:
@@ -100,7 +107,7 @@ class Window:
         """
         with self._lock:
             if self._samples:
-                self._last = WindowReading(self._sum / self._samples, self._maximum, self._samples)
+                self._last = WindowReading(self._sum / self._samples, self._maximum, self._samples, self._area)
                 self._sum, self._samples = 0.0, 0
             if self._newest is None or now - self._newest > self._max_age:
                 return None

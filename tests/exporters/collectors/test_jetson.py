@@ -89,6 +89,7 @@ def test_gpu_from_sysfs_covers_the_time_since_the_last_read(tmp_path: Path) -> N
     assert rig.read("jetson_gpu") == {
         "tierwatch_jetson_gpu_utilization_ratio": {(): 0.5},
         "tierwatch_jetson_gpu_utilization_max_ratio": {(): 0.8},
+        "tierwatch_jetson_gpu_busy_seconds_total": {(): 0.8},
         "tierwatch_jetson_gpu_frequency_hertz": {(): 621e6},
     }
     rig.gpu(100)
@@ -107,6 +108,7 @@ def test_gpu_from_tegrastats_when_sysfs_has_no_load(tmp_path: Path) -> None:
     assert rig.read("jetson_gpu") == {
         "tierwatch_jetson_gpu_utilization_ratio": {(): 0.4},
         "tierwatch_jetson_gpu_utilization_max_ratio": {(): 0.4},
+        "tierwatch_jetson_gpu_busy_seconds_total": {(): 0},
         "tierwatch_jetson_gpu_frequency_hertz": {(): 305e6},
     }
     assert ("gpu_utilization", "tegrastats") in rig.read("jetson_sources")["tierwatch_jetson_source_info"]

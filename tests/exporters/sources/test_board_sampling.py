@@ -19,13 +19,15 @@ def test_a_window_covers_the_time_since_the_last_read() -> None:
     assert reading.mean == pytest.approx(0.4)
     assert reading.maximum == 0.9
     window.add(0.2, 3)
-    assert window.take(3) == WindowReading(0.2, 0.2, 1)
+    reading = window.take(3)
+    assert reading is not None
+    assert (reading.mean, reading.maximum, reading.samples) == (0.2, 0.2, 1)
 
 
 def test_two_reads_between_two_samples_see_the_same() -> None:
     window = Window(max_age=3)
     window.add(0.5, 0)
-    assert window.take(0.1) == window.take(0.2) == WindowReading(0.5, 0.5, 1)
+    assert window.take(0.1) == window.take(0.2) == WindowReading(0.5, 0.5, 1, 0)
 
 
 def test_samples_that_stopped_are_no_reading() -> None:
@@ -37,7 +39,18 @@ def test_samples_that_stopped_are_no_reading() -> None:
     assert not window.fresh(3.1)
     assert window.take(3.1) is None
     window.add(0.25, 10)
-    assert window.take(10) == WindowReading(0.25, 0.25, 1)
+    assert window.take(10) == WindowReading(0.25, 0.25, 1, 0)
+
+
+def test_the_area_goes_on_over_reads_and_leaves_gaps_out() -> None:
+    window = Window(max_age=3)
+    areas = []
+    for now, value in ((0, 1.0), (1, 0.5), (3, 1.0), (10, 1.0), (11, 0.25)):
+        window.add(value, now)
+        reading = window.take(now)
+        assert reading is not None
+        areas.append(reading.area)
+    assert areas == [0, 0.5, 2.5, 2.5, 2.75]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1))

@@ -64,7 +64,9 @@ def test_samples_are_shares_of_a_thousand(tmp_path: Path) -> None:
     for now, load in enumerate((100, 1000, 400)):
         (device / "load").write_text(f"{load}\n")
         sampler.tick(now)
-    assert sampler.window.take(2) == WindowReading(0.5, 1.0, 3)
+    reading = sampler.window.take(2)
+    assert reading is not None
+    assert (reading.mean, reading.maximum, reading.samples) == (0.5, 1.0, 3)
 
 
 @pytest.mark.parametrize("nonsense", ["1001", "-1", "", "busy"])
@@ -78,7 +80,7 @@ def test_nonsense_is_no_sample(tmp_path: Path, nonsense: str) -> None:
     (device / "load").write_text("10")
     sampler.tick(1)
     assert sampler.fault == ""
-    assert sampler.window.take(1) == WindowReading(0.01, 0.01, 1)
+    assert sampler.window.take(1) == WindowReading(0.01, 0.01, 1, 0)
 
 
 def test_searched_again_until_found_and_when_lost(tmp_path: Path) -> None:
@@ -96,4 +98,6 @@ def test_searched_again_until_found_and_when_lost(tmp_path: Path) -> None:
     devfreq(tmp_path, "18000000.gpu", node="gpu", load=700)
     sampler.tick(2 * REPROBE_SECONDS + 1)
     assert sampler.fault == ""
-    assert sampler.window.take(2 * REPROBE_SECONDS + 1) == WindowReading(0.6, 0.7, 2)
+    reading = sampler.window.take(2 * REPROBE_SECONDS + 1)
+    assert reading is not None
+    assert (reading.maximum, reading.samples) == (0.7, 2)

@@ -26,7 +26,7 @@ def test_gpu_load_of_all_lines_since_the_last_read() -> None:
     tegrastats = child()
     for now, percent in enumerate((0, 100, 50)):
         tegrastats.take_line(LINE.format(percent), now)
-    assert tegrastats.gpu.take(2) == WindowReading(0.5, 1.0, 3)
+    assert tegrastats.gpu.take(2) == WindowReading(0.5, 1.0, 3, 1.5)
 
 
 def test_a_line_without_gpu_load_adds_none() -> None:
