@@ -1,0 +1,286 @@
+"""All groups, for as long as the aggregator runs: when each is due, early evaluation, reload, restart.
+
+Evaluations run one after the other in a worker thread, so the event loop never waits for one. Everything public is
+called on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from alerting.clock import Clock
+from alerting.model.alert import Alert, AlertSink
+from alerting.rules.definitions import Group
+from alerting.rules.expressions import affected
+from alerting.rules.group import Outcome, RuleState, RunningGroup, Surroundings, resolved_now
+from alerting.rules.restore import OUTAGE_TOLERANCE_MS, restored
+from alerting.rules.state_store import AlertStateStore
+from alerting.rules.views import GroupView, group_view
+from alerting.storage.ports import StorageError
+
+log = logging.getLogger(__name__)
+
+NOTE_EVERY_MS = 60_000  # how often the store hears that the states are still true
+LEARNING_LIMIT_MS = 120_000  # how long a start waits for the sources before it judges without them
+MAX_SLEEP_S = 1.0  # a clock that jumps back must not make the loop sleep for hours
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``ready(now_ms)`` becomes true when every target was scraped once after the start: until then nothing fires and
+    nothing resolves. ``outage_tolerance_ms``: see restore.py."""
+
+    ready: Callable[[int], bool] = lambda _: True
+    outage_tolerance_ms: int = OUTAGE_TOLERANCE_MS
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the start, of rules unless said otherwise; durations in seconds.
+
+    ``missed``: times a group was due and could not run because the one before it took too long. ``refused``: frames
+    the store did not take because the clock went back. ``store_errors``: saves of alert states that failed.
+    """
+
+    evaluations: int = 0
+    failures: int = 0
+    early: int = 0
+    missed: int = 0
+    refused: int = 0
+    store_errors: int = 0
+    seconds: float = 0.0
+    last_seconds: float = 0.0
+
+
+class RuleManager:
+    """Owns the states of all rules."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        around: Surroundings,
+        *,
+        sink: AlertSink,
+        clock: Clock,
+        store: AlertStateStore,
+        options: Options = Options(),
+    ) -> None:
+        self.stats = Stats()
+        self._around = around
+        self._sink = sink
+        self._clock = clock
+        self._store = store
+        self._options = options
+        self._groups = [RunningGroup(group, around) for group in groups]
+        self._pending: list[Group] | None = None
+        self._early: set[str] = set()
+        self._wake = asyncio.Event()
+        self._busy = False
+        self._learning = True
+        self._started_ms = clock.now_ms()
+        self._noted_ms = self._started_ms
+        self._orphans: list[Alert] = []
+        self._forget: set[str] = set()
+        self._slots: dict[str, int] = {}
+
+    def restore(self) -> int:
+        """Take the stored states over; blocking, to be called once before ``run``. Returns how many alerts go on.
+
+        A store that cannot be read is no reason not to watch: it is logged and the rules start afresh.
+        """
+        try:
+            stored = self._store.load()
+        except StorageError as error:
+            log.error("alert states are lost, all rules start afresh: %s", error)  # noqa: TRY400 - no trace helps
+            self.stats.store_errors += 1
+            return 0
+        now_ms = self._clock.now_ms()
+        known = {state.rule_id: state for group in self._groups for state in group.rules}
+        count = 0
+        for rule_id, alerts in stored.alerts.items():
+            going_on = restored(alerts, stored.seen_ms, now_ms, self._options.outage_tolerance_ms)
+            if rule_id in known:
+                known[rule_id].alerts = {alert.labels: alert for alert in going_on}
+                known[rule_id].unsaved = tuple(going_on) != alerts
+                count += len(going_on)
+            else:
+                self._orphans += [alert for alert in going_on if alert.state == "firing"]
+                self._forget.add(rule_id)
+        return count
+
+    async def run(self) -> None:
+        """Evaluate until cancelled. What is running then is finished and saved first."""
+        while True:
+            turn = asyncio.ensure_future(self.turn())
+            try:
+                await asyncio.shield(turn)
+            except asyncio.CancelledError:
+                await turn
+                raise
+            timeout = min(MAX_SLEEP_S, self._until_due())
+            if timeout > 0:
+                try:
+                    async with asyncio.timeout(timeout):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+            self._wake.clear()
+
+    async def turn(self) -> None:
+        """Everything that is due now; ``run`` does this again and again."""
+        self._busy = True
+        try:
+            self._swap()
+            for group in self._groups:
+                if (slot := self._due(group)) is not None:
+                    await self._evaluate(group, slot, None)
+            names, self._early = frozenset(self._early), set()
+            if names:
+                await self._evaluate_early(names)
+            await self._note()
+        finally:
+            self._busy = False
+            self._swap()
+
+    def _due(self, group: RunningGroup) -> int | None:
+        """The time to evaluate a group for, when it is due: its slot, or now when it was never evaluated."""
+        now_ms = self._clock.now_ms()
+        slot, key = group.slot(now_ms), group.group.key
+        last = self._slots.get(key)
+        if last is not None and 0 <= last - slot <= group.interval_ms:
+            return None
+        if last is not None and slot > last:
+            self.stats.missed += (slot - last) // group.interval_ms - 1
+        self._slots[key] = slot
+        return now_ms if last is None else slot
+
+    def _until_due(self) -> float:
+        """Seconds until the next group is due; 0 when something waits."""
+        if self._early or self._pending is not None:
+            return 0.0
+        now_ms = self._clock.now_ms()
+        waits = [group.slot(now_ms) + group.interval_ms - now_ms for group in self._groups]
+        return max(0.001, min(waits, default=1000) / 1000)
+
+    async def _evaluate_early(self, names: frozenset[str]) -> None:
+        for group in self._groups:
+            positions = affected(group.group.rules, names)
+            if positions:
+                self.stats.early += len(positions)
+                await self._evaluate(group, self._clock.now_ms(), positions)
+
+    async def _evaluate(self, group: RunningGroup, at_ms: int, positions: Collection[int] | None) -> None:
+        # A slot just before an early evaluation would go back in time; a clock set back far is believed.
+        if group.last_ms is not None and 0 <= group.last_ms - at_ms <= group.interval_ms:
+            at_ms = group.last_ms + 1
+        learning = self._still_learning()
+        started = self._around.monotonic()
+        outcome = await asyncio.to_thread(group.evaluate, at_ms, positions, learning=learning)
+        self._count(outcome, self._around.monotonic() - started)
+        told = list(outcome.told)
+        if self._orphans and not learning:
+            told += resolved_now(self._orphans, at_ms)
+            self._orphans = []
+        # Told first, saved second: a crash in between tells twice, which the receiver can see, never not at all.
+        self._sink.update(told, at_ms)
+        await self._save([state for state in group.rules if state.unsaved])
+
+    def _still_learning(self) -> bool:
+        if self._learning:
+            now_ms = self._clock.now_ms()
+            waited = now_ms - self._started_ms
+            self._learning = not self._options.ready(now_ms) and waited < LEARNING_LIMIT_MS
+        return self._learning
+
+    def _count(self, outcome: Outcome, seconds: float) -> None:
+        self.stats.evaluations += outcome.evaluations
+        self.stats.failures += outcome.failures
+        self.stats.refused += outcome.refused
+        self.stats.seconds += seconds
+        self.stats.last_seconds = seconds
+
+    async def _save(self, states: Sequence[RuleState]) -> None:
+        """Save what changed; what cannot be saved is tried again after the next evaluation."""
+        rows = {state.rule_id: list(state.alerts.values()) for state in states}
+        forget = set() if self._orphans else self._forget
+        if not rows and not forget:
+            return
+        now_ms = self._clock.now_ms()
+        try:
+            await asyncio.to_thread(self._store.save, {**{rule: [] for rule in forget}, **rows}, now_ms)
+        except StorageError as error:
+            self.stats.store_errors += 1
+            log.warning("alert states could not be saved: %s", error)
+            return
+        self._noted_ms = now_ms
+        self._forget -= forget
+        for state in states:
+            state.unsaved = False
+
+    async def _note(self) -> None:
+        now_ms = self._clock.now_ms()
+        if abs(now_ms - self._noted_ms) < NOTE_EVERY_MS or not self.active():
+            return
+        self._noted_ms = now_ms
+        try:
+            await asyncio.to_thread(self._store.note, now_ms)
+        except StorageError as error:
+            self.stats.store_errors += 1
+            log.warning("the time of the alert states could not be saved: %s", error)
+
+    def evaluate_now(self, names: Iterable[str]) -> None:
+        """Evaluate the rules that read one of these metrics as soon as possible, not only at their next time."""
+        self._early.update(names)
+        self._wake.set()
+
+    def reload(self, groups: Sequence[Group]) -> None:
+        """Go on with other groups. Rules that were there before (same file name, group, name and labels) keep their
+        states; firing alerts of rules that are gone are told as resolved."""
+        self._pending = list(groups)
+        if not self._busy:
+            self._swap()
+        self._wake.set()
+
+    def _swap(self) -> None:
+        if self._pending is None:
+            return
+        groups, self._pending = self._pending, None
+        now_ms = self._clock.now_ms()
+        old = {state.rule_id: state for group in self._groups for state in group.rules}
+        by_key = {group.group.key: group for group in self._groups}
+        fresh = [RunningGroup(group, self._around) for group in groups]
+        taken: set[str] = set()
+        for group in fresh:
+            taken |= group.take_over(old, by_key.get(group.group.key))
+        ended: list[Alert] = []
+        for rule_id, state in old.items():
+            if rule_id not in taken:
+                ended += state.end(now_ms)
+                self._forget.add(rule_id)
+        self._groups = fresh
+        self._slots = {key: slot for key, slot in self._slots.items() if key in {g.group.key for g in fresh}}
+        if ended:
+            self._sink.update(ended, now_ms)
+
+    def groups(self) -> list[GroupView]:
+        """Every group with its rules, states and last evaluations."""
+        return [group_view(group) for group in self._groups]
+
+    def active(self) -> list[Alert]:
+        """The pending and firing alerts of all rules, sorted by labels."""
+        found = [
+            alert
+            for group in self._groups
+            for state in group.rules
+            for alert in state.alerts.values()
+            if alert.state != "resolved"
+        ]
+        return sorted(found, key=lambda alert: alert.labels)
+
+    @property
+    def learning(self) -> bool:
+        """Whether the rules still wait for the sources after a start."""
+        return self._learning
