@@ -4,7 +4,8 @@ Columns are encoded apart, each with what suits it, all of a metric's columns at
 
 * constant: the value once;
 * decimal: values that are whole numbers times a power of ten (a counter, 0.01 s of CPU time) become integers, then
-  differences, differences of differences, or distances from the smallest value: whichever looks shortest;
+  differences from their usual difference, differences of differences, or distances from the smallest value,
+  whichever looks shortest;
 * xor: anything else, each value's bits against those of the one before (Pelkonen et al., "Gorilla", VLDB 2015).
 
 The integers are stripped of trailing zero bits common to a column, split into byte planes (all lowest bytes first, as
@@ -208,18 +209,22 @@ def choose(bits: IntArray) -> Plan:
 
 def _plan_integers(plan: Plan, where: npt.NDArray[np.intp], whole: IntArray) -> None:
     step = np.diff(whole, axis=1)
+    usual = np.partition(step, step.shape[1] // 2, axis=1)[:, step.shape[1] // 2]
     step2 = np.diff(step, axis=1, prepend=step[:, :1])
     low = whole.min(axis=1)
-    above = whole[:, 1:] - low[:, None]
-    costs = np.stack([_bit_cost(above), _bit_cost(step) + step.shape[1] * 0.5, _bit_cost(step2) + step.shape[1] * 0.5])
+    middle = np.partition(whole, whole.shape[1] // 2, axis=1)[:, whole.shape[1] // 2]
+    # Deflate's Huffman coding pays for spread, not for size: what is compared is the distance from the usual value.
+    costs = np.stack([_bit_cost(whole[:, 1:] - middle[:, None]), _bit_cost(step - usual[:, None]), _bit_cost(step2)])
     best = np.argmin(costs, axis=0)
     plan.first[where] = whole[:, 0]
     plan.mode[where] = best + OFFSET
-    plan.second[where] = np.where(best == 0, low, np.where(best == 2, step[:, 0], 0))
-    for kind, deltas in ((1, step), (2, step2)):
-        chosen = best == kind
-        plan.deltas[where[chosen]] = zigzag(deltas[chosen])
-    plan.deltas[where[best == 0]] = above[best == 0].view(np.uint64)
+    plan.second[where] = np.choose(best, [low, usual, step[:, 0]])
+    chosen = best == 0
+    plan.deltas[where[chosen]] = (whole[chosen, 1:] - low[chosen, None]).view(np.uint64)
+    chosen = best == 1
+    plan.deltas[where[chosen]] = zigzag(step[chosen] - usual[chosen, None])
+    chosen = best == 2
+    plan.deltas[where[chosen]] = zigzag(step2[chosen])
 
 
 def restore(plan: Plan, rows: int) -> FloatArray:
@@ -243,7 +248,9 @@ def restore(plan: Plan, rows: int) -> FloatArray:
             whole = np.concatenate([first, change.view(np.int64) + second], axis=1)
         else:
             step = unzigzag(change)
-            if mode == DELTA2:
+            if mode == DELTA:
+                step += second
+            else:
                 step[:, :1] += second
                 np.cumsum(step, axis=1, out=step)
             whole = np.concatenate([first, step], axis=1)
@@ -298,7 +305,10 @@ def zigzag(numbers: IntArray) -> U64Array:
 
 
 def unzigzag(numbers: U64Array) -> IntArray:
-    return (numbers >> np.uint64(1)).view(np.int64) ^ -(numbers & np.uint64(1)).view(np.int64)
+    signs: IntArray = -(numbers & np.uint64(1)).view(np.int64)
+    halves: IntArray = (numbers >> np.uint64(1)).view(np.int64)
+    plain: IntArray = halves ^ signs
+    return plain
 
 
 def planes(octets: U8Array) -> bytes:
@@ -322,4 +332,5 @@ def encode_times(times: IntArray) -> bytes:
 def decode_times(data: bytes) -> IntArray:
     """Raises Damaged."""
     _, values = decode(data)
-    return values[0].astype(np.int64)
+    times: IntArray = values[0].astype(np.int64)
+    return times

@@ -159,6 +159,31 @@ class Database:
                 raise
 
 
+class Reader:
+    """A second connection that only reads, beside a ``Database``: any thread, one at a time, never behind a writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        with _our_errors(path):
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and fetch everything. Raises StorageError."""
+        with self._lock, _our_errors(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def close(self) -> None:
+        with self._lock, _our_errors(self.path):
+            self._connection.close()
+
+
 def move_aside(path: Path, now_ms: int) -> Path:
     """Rename a database and its side files to ``NAME.corrupt-<now_ms>``. Raises StorageError when that fails."""
     target = path.with_name(f"{path.name}.corrupt-{now_ms}")

@@ -112,21 +112,28 @@ class Head:
 
     # --- the store's side -------------------------------------------------------------------------------------------
 
-    def put_back(self, rows: Rows) -> None:
-        """Rows read back from disk, before anything is appended. Markers are in them already."""
+    def put_back(self, rows: Rows) -> int:
+        """Rows read back from disk, before anything is appended; returns how many did not ascend in time.
+
+        They are numbered one after the other. Staleness markers are in them already.
+        """
         columns = np.array([self._column_of[int(series_id)] for series_id in rows.ids], np.intp)
+        refused = 0
         with self.lock:
-            if not self._count:
-                self._first = rows.first
             for time_ms, values in zip(rows.times.tolist(), rows.values, strict=True):
+                if self.last_ms is not None and time_ms <= self.last_ms:
+                    refused += 1
+                    continue
                 self._make_room()
                 self._times[self._count] = time_ms
                 self._values[self._count, columns] = values
                 self._count += 1
                 self.last_ms = time_ms
-            bits = self._values[self._count - 1].view(np.int64)
-            self._live = (bits != ABSENT_BITS) & (bits != STALE_BITS)
+            if self._count:
+                bits = self._values[self._count - 1].view(np.int64)
+                self._live = (bits != ABSENT_BITS) & (bits != STALE_BITS)
             self.saved = self._first + self._count
+        return refused
 
     def rows(self, first: int = 0) -> Rows:
         """The rows from number ``first`` on; no copy. The caller holds the lock, or is the only one writing."""
@@ -134,6 +141,16 @@ class Head:
         ids = np.array(self._ids, np.uint32)
         values = self._values[low : self._count, : len(ids)]
         return Rows(self._first + low, ids, self._times[low : self._count], values)
+
+    def window(self, start_ms: int, end_ms: int) -> tuple[IntArray, FloatArray]:
+        """Times and rows x capacity of the rows in a window, ends included; no copy. The caller holds the lock.
+
+        Right only while times ascend, which ``append`` and ``start_over`` see to.
+        """
+        times = self._times[: self._count]
+        low = int(np.searchsorted(times, start_ms))
+        high = int(np.searchsorted(times, end_ms, side="right"))
+        return times[low:high], self._values[low:high]
 
     def column_of(self, series_id: int) -> int | None:
         return self._column_of.get(series_id)
@@ -162,6 +179,10 @@ class Head:
         self._count = keep
         self._first += gone
         self.saved = max(self.saved, self._first)
+
+    def unsaved(self) -> None:
+        """No row is on disk any more. The caller holds the lock."""
+        self.saved = self._first
 
     def start_over(self) -> None:
         """Accept any time again: the clock that gave the last one was wrong. The caller holds the lock."""

@@ -68,7 +68,7 @@ class Stats:
     last_flush_ms: int | None
     """The ``now`` of the last flush that reached the disk."""
     rows_lost: int
-    """Rows of the tail that could not be read back at the start."""
+    """Flushes in the tail that could not be read back at the start (and single rows in them that made no sense)."""
     chunks_lost: int
     """Chunks that could not be read back."""
     databases_moved_aside: int

@@ -77,6 +77,10 @@ class Registry:
     def get(self, series_id: int) -> Series | None:
         return self._by_id.get(series_id)
 
+    def highest(self) -> int:
+        """No id is above this one."""
+        return self._next - 1
+
     def ids(self) -> set[int]:
         with self._lock:
             return set(self._by_id)

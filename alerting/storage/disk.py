@@ -1,0 +1,255 @@
+"""How the store lies in its SQLite file. SQL is written here only; what the blobs mean, in ``codec`` and ``tail``.
+
+A *block* is some rows of one source, compressed; its columns are divided into *bundles* of neighbouring metric names,
+a blob each, so that a query reads the names it needs and SQLite's pages stay full. ``members`` says which series lie
+in which bundle. The *tail* has the rows that are in no block yet; ``sources.sealed`` is the number of the first of
+them, so a row in both is read once.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alerting.model.labels import Labels
+from alerting.storage.codec import Damaged, IdArray
+from alerting.storage.database import Database, DatabaseDamaged, Reader
+from alerting.storage.options import MIB
+from alerting.storage.registry import Series
+
+PAGE = 4096
+WAL_FRAME = PAGE + 24  # https://www.sqlite.org/fileformat.html section 4.1
+BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
+FREE_PAGES_KEPT = 8 * MIB // PAGE  # reused by the next blocks: giving them back would be written twice
+VACUUM_PAGES = 512  # given back at once
+
+SCHEMA = """
+CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, sealed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE series (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, labels TEXT NOT NULL);
+CREATE TABLE tail (id INTEGER PRIMARY KEY, grp INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE blocks (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, level INTEGER NOT NULL,
+  start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  times BLOB NOT NULL, members BLOB NOT NULL);
+CREATE TABLE chunks (key INTEGER PRIMARY KEY, data BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Members:
+    """The series of a block by ascending id, the bundle of each, and its first and last row with a sample."""
+
+    ids: IdArray
+    bundles: npt.NDArray[np.uint16]
+    first: IdArray
+    last: IdArray
+
+    def pack(self) -> bytes:
+        steps = np.diff(self.ids, prepend=np.uint32(0)).astype(np.uint32)
+        parts = (steps, self.bundles.astype(np.uint32), self.first, self.last)
+        return zlib.compress(b"".join(part.tobytes() for part in parts), 6)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Members:
+        """Raises Damaged."""
+        try:
+            steps, bundles, first, last = np.frombuffer(zlib.decompress(data), np.uint32).reshape(4, -1)
+        except (ValueError, zlib.error) as error:
+            raise Damaged(f"members: {error}") from error
+        return cls(np.cumsum(steps, dtype=np.uint32), bundles.astype(np.uint16), first, last)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some rows of one source on disk; both ends included. ``level`` 0 was sealed, 1 was merged."""
+
+    id: int
+    source: int
+    level: int
+    start_ms: int
+    end_ms: int
+    count: int
+    bytes: int
+    members: Members
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """A block to be written: its times encoded, and each bundle's blob."""
+
+    block: Block
+    times: bytes
+    chunks: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was found on disk; ``sources`` is id -> (name, sealed)."""
+
+    sources: dict[int, tuple[str, int]]
+    series: list[tuple[int, int, Labels]]
+    blocks: list[Block]
+    blocks_lost: int
+    tail: list[tuple[int, int, bytes]]
+    """(row, group, blob) in the order of writing."""
+
+
+class Disk:
+    """Every method raises StorageError; DatabaseDamaged when the file itself is broken."""
+
+    def __init__(self, path: Path, now_ms: int) -> None:
+        self.path = path
+        self.bytes_written = 0
+        self._log_counted = 0
+        self._database = Database(
+            path, [SCHEMA], now_ms=now_ms, page_size=PAGE, incremental_vacuum=True, checkpoint_pages=0
+        )
+        self.moved_aside = int(self._database.moved_aside is not None)
+        self._reader = Reader(path)
+
+    def load_or_start_empty(self, now_ms: int) -> Loaded:
+        """``load``; a file that opens but cannot be read goes aside."""
+        try:
+            return self.load()
+        except DatabaseDamaged:
+            self.start_empty(now_ms)
+            return self.load()
+
+    def load(self) -> Loaded:
+        """Everything but the chunks. A block or a series that makes no sense is left out."""
+        rows = self._database.rows
+        sources = {int(i): (str(name), int(sealed)) for i, name, sealed in rows("SELECT id, name, sealed FROM sources")}
+        series = []
+        for series_id, source, text in rows("SELECT id, source, labels FROM series ORDER BY id"):
+            try:
+                series.append((int(series_id), int(source), Labels.of(json.loads(text))))
+            except (ValueError, TypeError):
+                continue
+        blocks, lost, shared = [], 0, dict[bytes, Members]()
+        columns = "id, source, level, start_ms, end_ms, count, bytes, members"
+        for *numbers, members in rows(f"SELECT {columns} FROM blocks ORDER BY start_ms, id"):  # noqa: S608
+            try:
+                if members not in shared:
+                    shared[members] = Members.unpack(members)
+                block_id, source, level, start_ms, end_ms, count, size = (int(number) for number in numbers)
+                blocks.append(Block(block_id, source, level, start_ms, end_ms, count, size, shared[members]))
+            except (Damaged, TypeError, ValueError):
+                lost += 1
+        tail = [(int(i), int(grp), bytes(data)) for i, grp, data in rows("SELECT id, grp, data FROM tail ORDER BY id")]
+        return Loaded(sources, series, blocks, lost, tail)
+
+    def write_tail(
+        self,
+        row: int,
+        group: int,
+        data: bytes,
+        *,
+        series: Sequence[Series],
+        sources: dict[int, str],
+        instead_of: Sequence[int] = (),
+    ) -> None:
+        """One flush, with the series and sources it is the first to speak of; the groups ``instead_of`` go."""
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO sources (id, name) VALUES (?, ?)", sources.items())
+            connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", _texts(series))
+            connection.executemany("DELETE FROM tail WHERE grp = ?", ((gone,) for gone in instead_of))
+            connection.execute("INSERT INTO tail (id, grp, data) VALUES (?, ?, ?)", (row, group, data))
+
+    def write_sealed(self, new: NewBlock | None, source: int, *, sealed: int, groups: Sequence[int]) -> None:
+        """A block in (None: its rows had no sample), the source's mark up, the tail's ``groups`` out."""
+        with self._database.transaction() as connection:
+            if new is not None:
+                _insert(connection, new)
+            connection.execute("UPDATE sources SET sealed = ? WHERE id = ?", (sealed, source))
+            connection.executemany("DELETE FROM tail WHERE grp = ?", ((group,) for group in groups))
+
+    def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
+        with self._database.transaction() as connection:
+            _insert(connection, new)
+            _delete(connection, replaces)
+
+    def delete_blocks(self, blocks: Sequence[Block], series: Iterable[int] = ()) -> None:
+        with self._database.transaction() as connection:
+            _delete(connection, blocks)
+            connection.executemany("DELETE FROM series WHERE id = ?", ((one,) for one in series))
+
+    def times(self, block: Block) -> bytes | None:
+        """None when the block is gone."""
+        found = self._reader.rows("SELECT times FROM blocks WHERE id = ?", (block.id,))
+        return bytes(found[0][0]) if found else None
+
+    def chunk(self, key: int) -> bytes | None:
+        """None when the block is gone."""
+        found = self._reader.rows("SELECT data FROM chunks WHERE key = ?", (key,))
+        return bytes(found[0][0]) if found else None
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file, and count what both cost."""
+        logged, copied = self._database.checkpoint()
+        self.bytes_written += max(logged - self._log_counted, 0) * WAL_FRAME + copied * PAGE
+        self._log_counted = 0 if logged == copied else logged  # a log copied whole is written from its start again
+
+    def used_bytes(self) -> int:
+        """Pages in use; free ones inside the file are not counted."""
+        return (self._database.pragma("page_count") - self._database.pragma("freelist_count")) * PAGE
+
+    def kept_bytes(self) -> int:
+        """What the limit of size speaks of: pages in use and the write-ahead log."""
+        return self.used_bytes() + _file_size(self.path.with_name(self.path.name + "-wal"))
+
+    def file_bytes(self) -> int:
+        return _file_size(self.path) + _file_size(self.path.with_name(self.path.name + "-wal"))
+
+    def give_back(self) -> None:
+        """Return some of the file's free pages to the file system, when there are many."""
+        if self._database.pragma("freelist_count") > FREE_PAGES_KEPT:
+            self._database.rows(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+
+    def start_empty(self, now_ms: int) -> None:
+        """The file is damaged: it goes aside, and an empty one takes its place."""
+        self._reader.close()
+        self._database.reopen_empty(now_ms)
+        self._reader = Reader(self.path)
+        self._log_counted = 0
+        self.moved_aside += 1
+
+    def close(self) -> None:
+        self._reader.close()
+        self._database.close()
+
+
+def chunk_key(block: Block, bundle: int) -> int:
+    return (block.id << BUNDLE_BITS) | bundle
+
+
+def _insert(connection: Any, new: NewBlock) -> None:
+    block = new.block
+    numbers = (block.id, block.source, block.level, block.start_ms, block.end_ms, block.count, block.bytes)
+    connection.execute(
+        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*numbers, new.times, block.members.pack())
+    )
+    connection.executemany("INSERT INTO chunks VALUES (?, ?)", enumerate(new.chunks, block.id << BUNDLE_BITS))
+
+
+def _delete(connection: Any, blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        connection.execute("DELETE FROM blocks WHERE id = ?", (block.id,))
+        first = block.id << BUNDLE_BITS
+        connection.execute("DELETE FROM chunks WHERE key BETWEEN ? AND ?", (first, first + (1 << BUNDLE_BITS) - 1))
+
+
+def _texts(series: Sequence[Series]) -> list[tuple[int, int, str]]:
+    return [(one.id, one.source, json.dumps(dict(one.labels), separators=(",", ":"))) for one in series]
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

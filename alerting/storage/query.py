@@ -1,0 +1,202 @@
+"""Answering queries: samples of blocks and heads put together, label set by label set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from alerting.model.labels import METRIC_NAME, Labels
+from alerting.model.matcher import Matcher
+from alerting.model.series import ABSENT_BITS, STALE_BITS, BoolArray, FloatArray, IntArray, SeriesData
+from alerting.storage.chunks import ChunkReader, Vanished
+from alerting.storage.codec import IdArray
+from alerting.storage.disk import Block
+from alerting.storage.head import Head
+from alerting.storage.ports import StorageError
+from alerting.storage.registry import Registry, Series
+
+Found = TypeVar("Found")
+
+TRIES = 4  # a block is merged once and dropped once: more than two losses in one query do not happen by themselves
+SMALL_ROWS = 1024  # up to here absent places are looked for in all columns at once
+
+
+@dataclass(slots=True)
+class Source:
+    """What is kept of one source. ``blocks`` is replaced, never changed; its lock is the head's."""
+
+    id: int
+    name: str
+    head: Head
+    blocks: tuple[Block, ...] = field(default=())
+
+    def overlapping(self, start_ms: int, end_ms: int) -> list[Block]:
+        return [block for block in self.blocks if block.start_ms <= end_ms and block.end_ms >= start_ms]
+
+
+class Query:
+    """Thread-safe; holds no lock while it reads or decodes."""
+
+    def __init__(self, registry: Registry, sources: dict[int, Source], chunks: ChunkReader, max_samples: int) -> None:
+        self._registry = registry
+        self._sources = sources
+        self._chunks = chunks
+        self._max_samples = max_samples
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
+        if end_ms < start_ms:
+            return []
+        by_source: dict[int, list[Series]] = {}
+        for series in self._registry.resolve(matchers):
+            by_source.setdefault(series.source, []).append(series)
+        self._check_size(by_source, start_ms, end_ms)
+        found: list[SeriesData] = []
+        for source, series_list in sorted(by_source.items()):
+            found.extend(self._read(self._sources[source], series_list, start_ms, end_ms))
+        found.sort(key=lambda data: data.labels)  # stable: of equal label sets the source known first leads
+        return _merge_equal(found)
+
+    def present(self, start_ms: int, end_ms: int) -> BoolArray:
+        """For each series id whether it has a sample in the window; inside a block, between its first and last one."""
+        seen: BoolArray = np.zeros(self._registry.highest() + 1, np.bool_)
+        for source in list(self._sources.values()):
+            _retrying(partial(self._mark, source, start_ms, end_ms, seen))
+        return seen
+
+    def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
+        return sorted({series.labels for series in self._matching(matcher_sets, start_ms, end_ms)})
+
+    def label_names(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        names: set[str] = set()
+        for series in self._matching(matcher_sets, start_ms, end_ms):
+            names.update(name for name, _ in series.labels)
+        return sorted(names)
+
+    def label_values(
+        self, name: str, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
+    ) -> list[str]:
+        found = self._matching(matcher_sets, start_ms, end_ms)
+        if name == METRIC_NAME:
+            values = {series.name for series in found}
+        else:
+            values = {series.labels.get(name) for series in found}
+        return sorted(values - {""})
+
+    def _matching(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> Iterable[Series]:
+        if end_ms < start_ms:
+            return []
+        chosen = {one.id: one for matchers in (matcher_sets or [()]) for one in self._registry.resolve(matchers)}
+        seen = self.present(start_ms, end_ms)
+        return [one for one in chosen.values() if one.id < len(seen) and seen[one.id]]
+
+    def _mark(self, source: Source, start_ms: int, end_ms: int, seen: BoolArray) -> None:
+        with source.head.lock:
+            blocks = source.overlapping(start_ms, end_ms)
+            _, values = source.head.window(start_ms, end_ms)
+            ids = np.array(source.head.ids(), np.int64)
+        for block in blocks:
+            members = block.members
+            if start_ms <= block.start_ms and block.end_ms <= end_ms:
+                seen[members.ids[members.ids < len(seen)]] = True
+                continue
+            times = self._chunks.times(block)
+            if not len(times):
+                continue
+            inside = (times[members.first] <= end_ms) & (times[members.last] >= start_ms)
+            inside &= members.ids < len(seen)
+            seen[members.ids[inside]] = True
+        if len(values):
+            has = (values[:, : len(ids)].view(np.int64) != ABSENT_BITS).any(axis=0) & (ids < len(seen))
+            seen[ids[has]] = True
+
+    def _check_size(self, by_source: dict[int, list[Series]], start_ms: int, end_ms: int) -> None:
+        cells = 0
+        for source_id, series_list in by_source.items():
+            source = self._sources[source_id]
+            rows = sum(block.count for block in source.overlapping(start_ms, end_ms)) + source.head.count
+            cells += rows * len(series_list)
+        if cells > self._max_samples:
+            raise StorageError(
+                f"the query would read {cells} samples, at most {self._max_samples} are allowed; "
+                "ask for a shorter time or fewer series"
+            )
+
+    def _read(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
+        return _retrying(partial(self._read_once, source, series_list, start_ms, end_ms))
+
+    def _read_once(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
+        head = source.head
+        ids: IdArray = np.sort(np.array([series.id for series in series_list], np.uint32))
+        with head.lock:  # blocks and head of the same moment: rows move from one to the other
+            blocks = source.overlapping(start_ms, end_ms)
+            head_times, head_values = head.window(start_ms, end_ms)
+        size = sum(block.count for block in blocks) * len(ids) * 8
+        keep = size < self._chunks.bound // 2  # a long query would only push out what short ones use
+        times, matrix, filled = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=keep, room=len(head_times))
+        times[filled:] = head_times
+        if len(head_times):
+            columns = [head.column_of(series_id) for series_id in ids.tolist()]
+            # A column younger than the window's arrays has nothing in them.
+            known = [(row, c) for row, c in enumerate(columns) if c is not None and c < head_values.shape[1]]
+            if known:
+                where = np.array(known, np.intp)
+                matrix[where[:, 0], filled:] = head_values[:, where[:, 1]].T
+        times.flags.writeable = False  # shared by the series below
+        return _split(series_list, ids, times, matrix)
+
+
+def _retrying(read: Callable[[], Found]) -> Found:
+    """``read`` again when a block was merged or dropped under its hands."""
+    for _ in range(TRIES):
+        with suppress(Vanished):
+            return read()
+    raise StorageError("blocks that should be on disk are not there")
+
+
+def _split(series_list: list[Series], ids: IdArray, times: IntArray, matrix: FloatArray) -> list[SeriesData]:
+    """Each series' samples, without absent places, times ascending; those without any left out."""
+    ascending = bool((times[1:] > times[:-1]).all())
+    bits = matrix.view(np.int64)
+    rows = np.searchsorted(ids, np.array([series.id for series in series_list], np.uint32)).tolist()
+    whole = (bits != ABSENT_BITS).all(axis=1).tolist() if matrix.shape[1] <= SMALL_ROWS else None
+    found = []
+    for series, row in zip(series_list, rows, strict=True):
+        its_times, values = times, matrix[row]
+        if whole is None or not whole[row]:
+            present = bits[row] != ABSENT_BITS
+            if not present.all():
+                its_times, values = times[present], values[present]
+        if not len(its_times):
+            continue
+        if not ascending:
+            its_times, values = _in_order(its_times, values)
+        found.append(SeriesData(series.labels, its_times, values))
+    return found
+
+
+def _merge_equal(found: list[SeriesData]) -> list[SeriesData]:
+    """One series a label set; ``found`` is sorted by labels."""
+    merged: list[SeriesData] = []
+    for data in found:
+        if merged and merged[-1].labels == data.labels:
+            first = merged[-1]
+            times, values = np.concatenate([first.times, data.times]), np.concatenate([first.values, data.values])
+            merged[-1] = SeriesData(data.labels, *_in_order(times, values))
+        else:
+            merged.append(data)
+    return merged
+
+
+def _in_order(times: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Sorted by time; of several samples at one time the first that is no staleness marker, else the first."""
+    stale = values.view(np.int64) == STALE_BITS
+    order = np.lexsort((stale, times))
+    times, values = times[order], values[order]
+    keep = np.ones(len(times), np.bool_)
+    keep[1:] = times[1:] != times[:-1]
+    return times[keep], values[keep]

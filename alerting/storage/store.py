@@ -1,0 +1,230 @@
+"""The time series store: rows in memory, a tail and compressed blocks in one SQLite file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from alerting.model.labels import Labels
+from alerting.model.matcher import Matcher
+from alerting.model.series import SeriesData
+from alerting.storage.chunks import ChunkReader
+from alerting.storage.codec import Damaged
+from alerting.storage.disk import Disk, Loaded
+from alerting.storage.head import Head, Rows
+from alerting.storage.options import Stats, StoreOptions
+from alerting.storage.ports import StorageError
+from alerting.storage.query import Query, Source
+from alerting.storage.registry import Registry
+from alerting.storage.tail import TailReader
+from alerting.storage.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """Implements ``Storage``. Appends on one thread, queries on any, ``flush`` on one other, all at the same time."""
+
+    def __init__(self, disk: Disk, options: StoreOptions, now_ms: int) -> None:
+        """For ``Store.open``."""
+        self._disk = disk
+        self._options = options
+        self._now_ms = now_ms
+        self._rows_lost = 0
+        self._lock = threading.Lock()
+        self._registry = Registry(options.max_series)
+        self._sources: dict[int, Source] = {}
+        self._by_name: dict[str, Source] = {}
+        self._chunks = ChunkReader(disk, options.cache_bytes)
+        self._query = Query(self._registry, self._sources, self._chunks, options.max_select_samples)
+        self._upkeep = Upkeep(disk, self._chunks, self._registry, self._sources, options)
+
+    @classmethod
+    def open(cls, path: Path, options: StoreOptions, now_ms: int) -> Store:
+        """The store in the file ``path``, made when missing; its folder must exist.
+
+        A damaged file is moved aside (``NAME.corrupt-<now_ms>``) and the store starts empty. Raises StorageError when
+        the file cannot be opened at all (missing folder, permissions, made by a newer version).
+        """
+        disk = Disk(path, now_ms)
+        try:
+            loaded = disk.load_or_start_empty(now_ms)
+            store = cls(disk, options, now_ms)
+            store._restore(loaded, now_ms)
+        except BaseException:
+            disk.close()
+            raise
+        return store
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def source(self, name: str) -> Head:
+        """The writer of a source; the same name gives the same writer, and after a restart the same series."""
+        with self._lock:
+            found = self._by_name.get(name)
+            if found is None:
+                number = max(self._sources, default=0) + 1
+                found = self._add_source(number, name, self._head(number))
+                self._upkeep.new_source(number, name)
+            return found.head
+
+    def flush(self, now_ms: int) -> bool:
+        """Make what was appended durable, and do a bounded piece of upkeep; call it each 10 s or more often.
+
+        Blocks on the disk: never on the event loop. False when the disk refused; everything stays in memory (as far
+        as ``max_head_rows`` goes) for the next call. ``now_ms`` also tells which frames lie in the future.
+        """
+        self._now_ms = now_ms
+        return self._upkeep.flush(now_ms)
+
+    def close(self) -> None:
+        """Flush and let go of the file. Appending or asking afterwards is an error."""
+        self._upkeep.flush(self._now_ms)
+        self._disk.close()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
+        """Series that match, sorted by labels. Times of one source's series may be one shared read-only array.
+
+        Of two sources with the same label set the samples are merged; at equal times a sample goes before a staleness
+        marker, and the source known longer before the other. Raises StorageError when it would read too much.
+        """
+        return self._query.select(matchers, start_ms, end_ms)
+
+    def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
+        """Label sets with a sample in the window, sorted.
+
+        On disk a series counts as present from its first to its last sample in a block (two hours at most).
+        """
+        return self._query.series(matcher_sets, start_ms, end_ms)
+
+    def label_names(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        """Names of the labels that ``series`` would show, sorted."""
+        return self._query.label_names(matcher_sets, start_ms, end_ms)
+
+    def label_values(
+        self, name: str, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
+    ) -> list[str]:
+        """Values of one label that ``series`` would show, sorted."""
+        return self._query.label_values(name, matcher_sets, start_ms, end_ms)
+
+    def stats(self) -> Stats:
+        """Numbers for the store's own metrics. Asks the file for its size: not on the event loop."""
+        sources = list(self._sources.values())
+        heads = [source.head for source in sources]
+        blocks = [block for source in sources for block in source.blocks]
+        starts = [block.start_ms for block in blocks]
+        for head in heads:
+            with head.lock:
+                rows = head.rows()
+            starts.extend(rows.times[:1].tolist())
+        return Stats(
+            series=len(self._registry),
+            head_rows=sum(head.count for head in heads),
+            head_samples=sum(head.count * head.width for head in heads),
+            blocks=len(blocks),
+            chunk_bytes=sum(block.bytes for block in blocks),
+            file_bytes=self._disk.file_bytes(),
+            oldest_ms=min(starts, default=None),
+            samples_appended=sum(head.samples for head in heads),
+            frames_appended=sum(head.frames for head in heads),
+            frames_refused=sum(head.refused for head in heads),
+            frames_dropped=sum(head.dropped for head in heads),
+            flushes=self._upkeep.flushes,
+            flush_failures=self._upkeep.failures,
+            last_flush_ms=self._upkeep.last_flush_ms,
+            rows_lost=self._rows_lost,
+            chunks_lost=self._chunks.lost,
+            databases_moved_aside=self._disk.moved_aside,
+            bytes_written=self._disk.bytes_written,
+            cache_hits=self._chunks.hits,
+            cache_misses=self._chunks.misses,
+        )
+
+    # --- at the start -----------------------------------------------------------------------------------------------
+
+    def _head(self, source: int, first_row: int = 0, columns: Sequence[tuple[int, Labels]] = ()) -> Head:
+        return Head(
+            source,
+            register=self._registry.add,
+            ceiling_ms=lambda: self._now_ms + self._options.future_ms,
+            max_rows=self._options.max_head_rows,
+            first_row=first_row,
+            columns=columns,
+        )
+
+    def _add_source(self, number: int, name: str, head: Head) -> Source:
+        source = Source(number, name, head)
+        self._sources[number] = self._by_name[name] = source
+        return source
+
+    def _restore(self, loaded: Loaded, now_ms: int) -> None:
+        for series_id, source_id, labels in loaded.series:
+            if source_id in loaded.sources:
+                self._registry.restore(series_id, source_id, labels)
+        rows, groups, damaged = self._read_tail(loaded)
+        newest = {block.source: block for block in sorted(loaded.blocks, key=lambda block: block.end_ms)}
+        for source_id, (name, sealed) in loaded.sources.items():
+            mine = rows.get(source_id, [])
+            # Only series seen lately get a column: those that died in a long life stay on disk.
+            ids = {series_id for part in mine for series_id in part.ids.tolist()}
+            if source_id in newest:
+                ids.update(newest[source_id].members.ids.tolist())
+            known = [(i, series.labels) for i in sorted(ids) if (series := self._registry.get(i)) is not None]
+            first = max(sealed, mine[0].first if mine else 0)
+            head = self._head(source_id, first, known)
+            source = self._add_source(source_id, name, head)
+            source.blocks = tuple(block for block in loaded.blocks if block.source == source_id)
+            for part in mine:
+                damaged = damaged or part.first != head.first + head.count
+                refused = head.put_back(part)
+                self._rows_lost += refused
+                damaged = damaged or bool(refused)
+            if head.last_ms is None and source_id in newest:
+                end_ms = newest[source_id].end_ms
+                head.last_ms = end_ms if end_ms <= now_ms + self._options.step_back_ms else None
+        if damaged:
+            for source in self._sources.values():
+                source.head.unsaved()
+        self._upkeep.continue_from(
+            block=max((block.id for block in loaded.blocks), default=0) + 1,
+            row=max((row for row, _, _ in loaded.tail), default=0) + 1,
+            groups=groups,
+            rewrite=damaged,
+        )
+
+    def _read_tail(self, loaded: Loaded) -> tuple[dict[int, list[Rows]], dict[int, dict[int, int]], bool]:
+        """Each source's rows that are in no block; each group's ends; whether something could not be read."""
+        known = {series_id for series_id, _, _ in loaded.series}
+        rows: dict[int, list[Rows]] = {}
+        groups: dict[int, dict[int, int]] = {}
+        reader, current, damaged = TailReader(), None, False
+        for number, group, data in loaded.tail:
+            if group != current:
+                reader, current = TailReader(), group
+            ends = groups.setdefault(group, {})
+            try:
+                parts = reader.decode(data)
+            except Damaged as error:
+                log.warning("%s: tail row %d is skipped: %s", self._disk.path, number, error)
+                damaged = True
+                self._rows_lost += 1
+                reader = TailReader()
+                continue
+            for source_id, part in parts:
+                ends[source_id] = part.end
+                if source_id not in loaded.sources or not known.issuperset(part.ids.tolist()):
+                    damaged = True
+                    self._rows_lost += len(part.times)
+                    continue
+                skip = max(loaded.sources[source_id][1] - part.first, 0)
+                if skip < len(part.times):
+                    left = Rows(part.first + skip, part.ids, part.times[skip:], part.values[skip:])
+                    rows.setdefault(source_id, []).append(left)
+        return rows, groups, damaged
+
+
+__all__ = ["Stats", "StorageError", "Store", "StoreOptions"]

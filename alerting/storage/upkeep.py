@@ -1,0 +1,314 @@
+"""What keeps the store durable and small: writing the tail, sealing, merging, dropping what is too old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from itertools import pairwise
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from alerting.storage.chunks import ChunkReader, Vanished, make_block
+from alerting.storage.database import DatabaseDamaged
+from alerting.storage.disk import Block, Disk, Members, NewBlock
+from alerting.storage.head import Rows
+from alerting.storage.options import StoreOptions
+from alerting.storage.ports import StorageError
+from alerting.storage.query import Source
+from alerting.storage.registry import Registry
+from alerting.storage.tail import TailWriter
+
+log = logging.getLogger(__name__)
+
+SEALS_AT_ONCE = 2  # sources a flush seals: the work of a node's page is some ten milliseconds
+DROPS_AT_ONCE = 4  # blocks a flush drops: a clock gone wild for a minute costs hours of data, not all of it
+SAY_AGAIN = 60  # a failure that lasts is logged each so many flushes
+CHECKPOINT_EVERY = 60  # flushes, when nothing else asked for one
+
+
+class Upkeep:
+    """``flush`` does a bounded piece of work; one thread at a time, beside appends and queries."""
+
+    def __init__(
+        self, disk: Disk, chunks: ChunkReader, registry: Registry, sources: dict[int, Source], options: StoreOptions
+    ) -> None:
+        self.flushes = 0
+        self.failures = 0
+        self.last_flush_ms: int | None = None
+        self._disk = disk
+        self._chunks = chunks
+        self._registry = registry
+        self._sources = sources
+        self._options = options
+        self._lock = threading.Lock()
+        self._tail = TailWriter()
+        self._next_block = 1
+        self._next_row = 1
+        self._group = 0
+        self._groups: dict[int, dict[int, int]] = {}  # group -> source -> number after its last row
+        self._old_groups: list[int] = []  # groups whose rows are all in the heads, to be written again
+        self._unsaved_sources: dict[int, str] = {}
+        self._shared: WeakValueDictionary[bytes, Members] = WeakValueDictionary()
+        self._unmergeable: set[tuple[int, int]] = set()
+        self._failing = 0
+        self._damaged = False
+        self._flushes_since_checkpoint = 0
+
+    # --- at the start -----------------------------------------------------------------------------------------------
+
+    def continue_from(self, *, block: int, row: int, groups: dict[int, dict[int, int]], rewrite: bool) -> None:
+        """The first free numbers, and the tail's groups; ``rewrite``: their rows get new numbers with a new group."""
+        self._next_block, self._next_row = block, row
+        if rewrite:
+            self._old_groups = list(groups)
+        else:
+            self._groups = groups
+
+    def new_source(self, source: int, name: str) -> None:
+        self._unsaved_sources[source] = name
+
+    # --- each ten seconds -------------------------------------------------------------------------------------------
+
+    def flush(self, now_ms: int) -> bool:
+        """New rows to disk, then one step of upkeep. False, with a log line, when the disk refused something."""
+        with self._lock:
+            try:
+                if self._damaged:
+                    self._start_empty(now_ms)
+                self._write_tail()
+                self.last_flush_ms = now_ms
+                self.flushes += 1
+                self._step(now_ms)
+            except DatabaseDamaged as error:
+                self._failed(error)
+                self._damaged = True
+                return False
+            except (StorageError, Vanished) as error:
+                self._failed(error)
+                return False
+            if self._failing:
+                log.warning("%s: writing again after %d failed flushes", self._disk.path, self._failing)
+            self._failing = 0
+            return True
+
+    def _failed(self, error: Exception) -> None:
+        if self._failing % SAY_AGAIN == 0:
+            log.warning("flush failed, samples stay in memory until the next one: %s", error)
+        self._failing += 1
+        self.failures += 1
+
+    def _write_tail(self) -> None:
+        parts: dict[int, Rows] = {}
+        for source in list(self._sources.values()):
+            with source.head.lock:
+                rows = source.head.rows(source.head.saved)
+            if len(rows.times):
+                parts[source.id] = rows
+        if not parts and not self._old_groups:
+            return
+        if not self._group or self._next_row - self._group >= self._options.key_every:
+            self._tail.restart()
+            self._group = self._next_row
+        series, sources = self._registry.unsaved(), dict(self._unsaved_sources)
+        data = self._tail.encode(parts)
+        self._disk.write_tail(
+            self._next_row, self._group, data, series=series, sources=sources, instead_of=self._old_groups
+        )
+        self._tail.commit()
+        self._old_groups = []
+        self._next_row += 1
+        self._registry.saved(series)
+        for source_id in sources:
+            del self._unsaved_sources[source_id]
+        ends = self._groups.setdefault(self._group, {})
+        for source_id, rows in parts.items():
+            ends[source_id] = rows.end
+            head = self._sources[source_id].head
+            with head.lock:
+                head.saved = max(head.saved, rows.end)
+
+    def _step(self, now_ms: int) -> None:
+        busy = self._seal_due(now_ms)
+        busy = busy or self._merge_one(now_ms)
+        busy = self._drop_old(now_ms) or busy
+        self._flushes_since_checkpoint += 1
+        if busy or self._flushes_since_checkpoint >= CHECKPOINT_EVERY:
+            self._disk.give_back()
+            self._disk.checkpoint()
+            self._flushes_since_checkpoint = 0
+
+    def _start_empty(self, now_ms: int) -> None:
+        self._disk.start_empty(now_ms)
+        self._damaged = False
+        self._chunks.forget_all()
+        self._registry.forget_saved()
+        self._tail.restart()
+        self._group, self._groups, self._old_groups = 0, {}, []
+        for source in list(self._sources.values()):
+            self._unsaved_sources[source.id] = source.name
+            with source.head.lock:
+                source.blocks = ()
+                source.head.unsaved()
+
+    # --- sealing ----------------------------------------------------------------------------------------------------
+
+    def _seal_due(self, now_ms: int) -> bool:
+        due = [(source, end) for source in list(self._sources.values()) if (end := self._due(source, now_ms))]
+        for source, end in due[:SEALS_AT_ONCE]:
+            self._seal(source, end)
+            with source.head.lock:
+                last = source.head.last_ms
+                if last is not None and self._stepped_back(last, now_ms) and not source.head.count:
+                    log.warning("%s: the clock stepped back from %d ms to %d ms", source.name, last, now_ms)
+                    source.head.start_over()
+        return bool(due)
+
+    def _stepped_back(self, last_ms: int, now_ms: int) -> bool:
+        return last_ms > now_ms + self._options.step_back_ms
+
+    def _due(self, source: Source, now_ms: int) -> int:
+        """The number after the last row to be sealed now; 0 when there is nothing to seal."""
+        head, options = source.head, self._options
+        with head.lock:
+            rows = head.rows()
+            saved = head.saved
+            last = head.last_ms
+            count = len(rows.times)
+            if last is not None and self._stepped_back(last, now_ms):
+                if not count:
+                    head.start_over()
+                return saved if count else 0
+        if not count or (now_ms - int(rows.times[0]) < options.seal_after_ms and count < options.seal_after_rows):
+            return 0
+        old = int(np.searchsorted(rows.times, now_ms - options.keep_ms, side="right"))
+        if count >= options.seal_after_rows:
+            old = max(old, count // 2)
+        end = min(rows.first + old, saved)
+        return end if end > rows.first else 0
+
+    def _seal(self, source: Source, end: int) -> None:
+        with source.head.lock:
+            rows = source.head.rows()
+        count = end - rows.first
+        order = np.argsort(rows.ids)
+        values = np.ascontiguousarray(rows.values[:count].T[order])
+        block_id = self._take_block_id()
+        new = make_block(
+            block_id=block_id,
+            source=source.id,
+            level=0,
+            times=rows.times[:count],
+            ids=rows.ids[order],
+            values=values,
+            name_of=self._name_of,
+        )
+        done = [group for group, ends in self._groups.items() if group != self._group and self._done(ends, source, end)]
+        self._disk.write_sealed(new, source.id, sealed=end, groups=done)
+        for group in done:
+            del self._groups[group]
+        with source.head.lock:
+            if new is not None:
+                source.blocks = (*source.blocks, self._share(new.block))
+            source.head.drop(end)
+
+    def _done(self, ends: dict[int, int], sealing: Source, end: int) -> bool:
+        """Whether all rows of a tail group are in blocks, once ``sealing`` is sealed up to ``end``."""
+        return all(
+            last <= (end if source_id == sealing.id else self._sources[source_id].head.first)
+            for source_id, last in ends.items()
+        )
+
+    def _name_of(self, series_id: int) -> str:
+        series = self._registry.get(series_id)
+        return series.name if series is not None else ""
+
+    def _take_block_id(self) -> int:
+        self._next_block += 1
+        return self._next_block - 1
+
+    def _share(self, block: Block) -> Block:
+        """The same block with its members in memory once, however many blocks have the same."""
+        members = self._shared.setdefault(block.members.pack(), block.members)
+        return Block(
+            *(block.id, block.source, block.level, block.start_ms, block.end_ms, block.count, block.bytes), members
+        )
+
+    # --- merging ----------------------------------------------------------------------------------------------------
+
+    def _merge_one(self, now_ms: int) -> bool:
+        for source in list(self._sources.values()):
+            windows: dict[int, list[Block]] = {}
+            for block in source.blocks:
+                if block.level == 0:
+                    windows.setdefault(block.start_ms // self._options.block_ms, []).append(block)
+            for window, blocks in windows.items():
+                complete = (window + 1) * self._options.block_ms + self._options.seal_after_ms <= now_ms
+                if len(blocks) < 2 or not complete or (source.id, window) in self._unmergeable:
+                    continue
+                if not self._merge(source, sorted(blocks, key=lambda block: block.start_ms)):
+                    self._unmergeable.add((source.id, window))
+                return True
+        return False
+
+    def _merge(self, source: Source, blocks: list[Block]) -> bool:
+        """False when the blocks cannot become one: their times overlap, or a chunk cannot be read back."""
+        if any(first.end_ms >= second.start_ms for first, second in pairwise(blocks)):
+            return False
+        lost = self._chunks.lost
+        ids = np.unique(np.concatenate([block.members.ids for block in blocks]))
+        start_ms, end_ms = blocks[0].start_ms, blocks[-1].end_ms
+        times, values, _ = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=False)
+        if self._chunks.lost > lost:
+            return False
+        new = make_block(
+            block_id=self._take_block_id(),
+            source=source.id,
+            level=1,
+            times=times,
+            ids=ids,
+            values=values,
+            name_of=self._name_of,
+        )
+        if new is None:
+            return False
+        self._replace(source, blocks, new)
+        return True
+
+    def _replace(self, source: Source, blocks: list[Block], new: NewBlock) -> None:
+        self._disk.write_merged(new, blocks)
+        gone = {block.id for block in blocks}
+        with source.head.lock:
+            kept = [block for block in source.blocks if block.id not in gone]
+            source.blocks = tuple(sorted([*kept, self._share(new.block)], key=lambda block: block.start_ms))
+        self._chunks.forget(blocks)
+
+    # --- dropping ---------------------------------------------------------------------------------------------------
+
+    def _drop_old(self, now_ms: int) -> bool:
+        blocks = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
+        old = [block for block in blocks if block.end_ms < now_ms - self._options.retention_ms]
+        if not old and self._disk.kept_bytes() > self._options.max_bytes:
+            old = blocks
+        old = old[:DROPS_AT_ONCE]
+        if not old:
+            return False
+        gone = {block.id for block in old}
+        dead = self._registry.ids()
+        for source in list(self._sources.values()):
+            with source.head.lock:  # a column is in the registry and in the head, or in neither
+                dead.difference_update(source.head.ids())
+            for block in source.blocks:
+                if block.id not in gone:
+                    dead.difference_update(block.members.ids.tolist())
+        self._disk.delete_blocks(old, dead)
+        for source in list(self._sources.values()):
+            with source.head.lock:
+                source.blocks = tuple(block for block in source.blocks if block.id not in gone)
+        self._chunks.forget(old)
+        self._registry.remove(dead)
+        return True
+
+
+def _age(block: Block) -> tuple[int, int]:
+    return block.end_ms, block.id
