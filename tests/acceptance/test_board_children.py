@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
+from exporters import registry
+from exporters.app import App, Options
+from exporters.collectors.board import BoardSensors
+from exporters.collectors.own import Identity
+from exporters.sources.board import BoardPaths
 from exporters.sources.raspberrypi import throttling_of
 from exporters.sources.raspberrypi_vcgencmd import ThrottleWatch, Vcgencmd, VcgencmdFailed
 from exporters.sources.tegrastats_child import TegrastatsChild
@@ -44,6 +52,17 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def our_children() -> list[int]:
+    """The processes our threads have started; a child belongs to the thread that started it."""
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
 
 
 def script(tmp_path: Path, text: str) -> list[str]:
@@ -134,8 +153,6 @@ def test_a_line_cut_into_pieces_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_replay_ends_when_nobody_reads(tmp_path: Path) -> None:
-    import subprocess
-
     recording = tmp_path / "lines"
     recording.write_text(LINE + "\n")
     command = [sys.executable, str(DEMO / "tegrastats_replay.py"), str(recording), "--interval", "5"]
@@ -192,3 +209,32 @@ def test_no_program(tmp_path: Path) -> None:
     watch = ThrottleWatch(tmp_path, Vcgencmd(["/nowhere/vcgencmd"]))
     watch.tick(0)
     assert watch.fault == "/nowhere/vcgencmd get_throttled: cannot be started: No such file or directory"
+
+
+async def test_an_exporter_serves_a_recorded_jetson_and_leaves_nothing_behind() -> None:
+    """The lines of the child end on the page, and stopping the exporter ends the child."""
+    replay = [sys.executable, str(DEMO / "tegrastats_replay.py"), str(DEMO / "boards/AGX0/tegrastats.txt")]
+    board = BoardSensors(BoardPaths.below(DEMO / "boards/AGX0"), replayed=True, tegrastats=replay)
+    identity = Identity("AGX0", "2", "jetson-agx-orin-64gb", "0", "3")
+    app = App(Options(registry.Settings(identity=identity, board=board), ("127.0.0.1", 0)))
+    await app.start()
+    try:
+        host, port = app.address
+        page = ""
+        deadline = time.monotonic() + 20
+        async with ClientSession() as session:
+            while "tierwatch_jetson_memory_used_bytes " not in page:
+                assert time.monotonic() < deadline, page
+                await asyncio.sleep(0.2)
+                async with session.get(f"http://{host}:{port}/metrics") as answer:
+                    page = await answer.text()
+        replays = our_children()
+    finally:
+        await app.stop()
+    assert 'tierwatch_exporter_replay_info{what="board"} 1.0' in page
+    assert 'tierwatch_jetson_power_watts{rail="VDD_GPU_SOC"} 3.2' in page
+    assert "tierwatch_jetson_gpu_utilization_ratio 0.4" in page
+    assert 'node_thermal_zone_temp{zone="0",type="cpu-thermal"} 47.906' in page
+    assert 'node_scrape_collector_success{collector="jetson_tegrastats"} 1.0' in page
+    assert replays
+    assert not [pid for pid in replays if alive(pid)]
