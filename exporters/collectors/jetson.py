@@ -100,9 +100,9 @@ class JetsonGpu:
     def collect(self) -> Sequence[Family]:
         sensors = self._sensors
         now = sensors.now_on_jetson()
-        load = sensors.gpu.window.take(now)
-        if load is None and sensors.child is not None:
-            load = sensors.child.gpu.take(now)
+        # Both are taken each time: what stands in one day must not speak for all the time before.
+        stand_in = sensors.child.gpu.take(now) if sensors.child is not None else None
+        load = sensors.gpu.window.take(now) or stand_in
         if load is None and sensors.gpu.fault:
             raise CollectorFailed(f"GPU load: {sensors.gpu.fault}")
         if load is None and sensors.board.soc not in WITHOUT_LOAD and sensors.gpu.missing_seconds(now) > BOOT_SECONDS:

@@ -34,8 +34,8 @@ class Ticker:
     def start(self) -> None:
         """Starts the thread; a second call does nothing."""
         if self._thread is None:
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._stop = threading.Event()  # one a thread: a hung one of before must not wake up to go on
+            self._thread = threading.Thread(target=self._run, args=(self._stop,), name=self._name, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -45,9 +45,9 @@ class Ticker:
             self._thread.join(STOP_SECONDS)
             self._thread = None
 
-    def _run(self) -> None:
+    def _run(self, stop: threading.Event) -> None:
         due = time.monotonic()
-        while not self._stop.is_set():
+        while not stop.is_set():
             try:
                 self._tick(time.monotonic())
             except Exception as error:  # the next tick may do better; a dead sampler would not
@@ -56,7 +56,7 @@ class Ticker:
                     log.exception("%s: sampling failed", self._name)
             # After a long stall (suspend, hung read) go on from now instead of catching up.
             due = max(due + self._period, time.monotonic())
-            self._stop.wait(due - time.monotonic())
+            stop.wait(due - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

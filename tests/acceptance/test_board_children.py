@@ -233,7 +233,7 @@ async def test_an_exporter_serves_a_recorded_jetson_and_leaves_nothing_behind() 
         await app.stop()
     assert 'tierwatch_exporter_replay_info{what="board"} 1.0' in page
     assert 'tierwatch_jetson_power_watts{rail="VDD_GPU_SOC"} 3.2' in page
-    assert "tierwatch_jetson_gpu_utilization_ratio 0.4" in page
+    assert "\ntierwatch_jetson_gpu_utilization_max_ratio 0.4\n" in page
     assert 'node_thermal_zone_temp{zone="0",type="cpu-thermal"} 47.906' in page
     assert 'node_scrape_collector_success{collector="jetson_tegrastats"} 1.0' in page
     assert replays

@@ -124,6 +124,19 @@ def test_gpu_load_that_cannot_be_read_is_loud_unless_tegrastats_has_it(tmp_path:
     assert rig.read("jetson_gpu")["tierwatch_jetson_gpu_utilization_ratio"] == {(): 0.07}
 
 
+def test_tegrastats_that_stands_in_speaks_for_the_time_since_the_last_read(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.gpu(500)
+    for _ in range(5):
+        rig.second(ORIN_NANO.replace("7%", "99%", 1))
+    assert rig.read("jetson_gpu")["tierwatch_jetson_gpu_utilization_ratio"] == {(): 0.5}
+    rig.gpu(5000)
+    for _ in range(4):
+        rig.second(ORIN_NANO)
+    told = rig.read("jetson_gpu")
+    assert told["tierwatch_jetson_gpu_utilization_max_ratio"] == {(): 0.07}
+
+
 def test_a_gpu_nobody_can_read_is_silent_at_boot_then_loud(tmp_path: Path) -> None:
     rig = Rig(tmp_path, tegrastats=False)
     rig.second()
