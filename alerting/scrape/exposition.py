@@ -45,7 +45,8 @@ class Page:
     """One page, read. ``slots`` index ``PageReader.labels``, each at most once; ``values`` stand beside them.
 
     ``samples`` counts the sample lines, ``duplicates`` those of a series that had one already (the first counts).
-    ``added`` and ``gone`` compare with the reader's previous page.
+    ``added``, ``gone`` and ``changed`` compare with the reader's previous page; ``changed`` holds the slots that are
+    new, gone or have another value.
     """
 
     slots: IntArray
@@ -54,6 +55,7 @@ class Page:
     duplicates: int
     added: int
     gone: int
+    changed: IntArray
 
 
 @dataclass(slots=True)
@@ -105,6 +107,11 @@ class PageReader:
         page = None if careful else self._same_layout(lines)
         return self._any_layout(lines, careful=careful) if page is None else page
 
+    def names(self, slots: IntArray | None = None) -> frozenset[str]:
+        """The metric names of some slots; without any, of the latest page."""
+        wanted = self._layout.slots if slots is None else slots
+        return frozenset(self.labels[slot].metric_name for slot in wanted.tolist())
+
     def metadata(self) -> dict[str, Metadata]:
         """Type, help and unit of each family of the latest page; parsed when asked for."""
         return parse_metadata(line for line in self._layout.lines if line[:1] == b"#")
@@ -150,7 +157,8 @@ class PageReader:
         if where:
             old.values[where] = values
         old.lines = lines
-        return Page(old.slots, old.values.copy(), old.samples, old.samples - len(old.slots), 0, 0)
+        changed = old.slots[np.array(where, np.int64)]
+        return Page(old.slots, old.values.copy(), old.samples, old.samples - len(old.slots), 0, 0, changed)
 
     def _any_layout(self, lines: list[bytes], *, careful: bool) -> Page:
         heads = self._heads
@@ -214,10 +222,20 @@ class PageReader:
         self._heads.update(fresh)
         self._slot_of.update(fresh_labels)
         self.labels.extend(fresh_labels)
-        before = set(self._layout.slots.tolist())
+        before = dict(zip(self._layout.slots.tolist(), self._layout.values.tolist(), strict=True))
+        after = zip(new.slots.tolist(), new.values.tolist(), strict=True)
+        gone = before.keys() - seen
+        changed = [slot for slot, value in after if before.get(slot) != value]
         self._layout = new
-        duplicates = new.samples - len(new.slots)
-        return Page(new.slots, new.values.copy(), new.samples, duplicates, len(seen - before), len(before - seen))
+        return Page(
+            slots=new.slots,
+            values=new.values.copy(),
+            samples=new.samples,
+            duplicates=new.samples - len(new.slots),
+            added=len(seen - before.keys()),
+            gone=len(gone),
+            changed=np.array(changed + sorted(gone), np.int64),
+        )
 
 
 def _quick_value(text: bytes) -> float | None:

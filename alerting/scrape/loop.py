@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -79,7 +79,7 @@ class TargetLoop:
         self._wake = asyncio.Event()
         self._reader = PageReader(target.limits, target.attach)
         self._columns: IntArray = np.empty(0, np.int64)
-        self._reports = [writer.column(target.labels.replace(__name__=name)) for name in _REPORTS]
+        self._report_labels = [target.labels.replace(__name__=name) for name in _REPORTS]
         self._live = 0
 
     def wake(self) -> None:
@@ -90,15 +90,7 @@ class TargetLoop:
         """New interval, timeout or limits for the same target; its history goes on."""
         self.target = target
         self._reader.limits = target.limits
-        self.view = TargetView(
-            target,
-            self.view.health,
-            self.view.last_error,
-            self.view.last_scrape_ms,
-            self.view.since_ms,
-            self.view.duration,
-            self.view.samples,
-        )
+        self.view = replace(self.view, target=target)
 
     def metadata(self) -> dict[str, Metadata]:
         return self._reader.metadata()
@@ -145,6 +137,7 @@ class TargetLoop:
             await self._cycle(planned, early=early)
         except StorageError as error:
             self._around.stats.internal_errors += 1
+            self.view = replace(self.view, health="unknown", last_error=f"not stored: {error}")
             log.warning("%s: the scrape could not be stored: %s", self.target.name, error)
         except Exception:
             self._around.stats.internal_errors += 1
@@ -200,9 +193,14 @@ class TargetLoop:
 
     async def _finish(self, attempt: _Attempt, *, early: bool) -> None:
         """Store the frame, then tell everybody."""
+        if attempt.page is not None:
+            try:
+                await self._add_columns()
+            except StorageError as full:
+                self._around.stats.internal_errors += 1
+                attempt.page, attempt.error = None, f"not stored: {full}"
         page, error = attempt.page, attempt.error
-        if page is not None:
-            await self._add_columns()
+        reports = [self._writer.column(labels) for labels in self._report_labels]
         row = np.full(self._writer.width, ABSENT)
         samples = added = 0
         gone = self._live
@@ -211,15 +209,15 @@ class TargetLoop:
             samples, added, gone = page.samples, page.added, page.gone
             if self._live == 0:
                 added = len(page.slots)
-        row[self._reports] = (float(page is not None), attempt.seconds, samples, samples, added)
+        row[reports] = (float(page is not None), attempt.seconds, samples, samples, added)
         self._live = 0 if page is None else len(page.slots)
         if not self._writer.append(attempt.time_ms, row):
             self._around.stats.refused_frames += 1
-            error = error or "not stored: the clock is behind the newest stored sample of this target"
+            error = error or "not stored: the clock was set back, or far ahead"
+        self._tell(attempt, error, early=early, added=added, gone=gone)
         kept = self._reader.compact()
         if kept is not None:
             self._columns = self._columns[kept]
-        self._tell(attempt, error, early=early, added=added, gone=gone)
 
     async def _add_columns(self) -> None:
         """Give the slots that the page brought their columns in the store."""
@@ -270,6 +268,13 @@ class TargetLoop:
             duration=attempt.seconds,
         )
         try:
+            if early or changed:
+                report = replace(report, changed=self._changed(page, up_changed=changed))
             self._around.on_scrape(report)
         except Exception:
             log.exception("%s: a listener of scrapes failed", self.target.name)
+
+    def _changed(self, page: Page | None, *, up_changed: bool) -> frozenset[str]:
+        """The metrics a rule may want to look at now."""
+        names = self._reader.names(page.changed) if page is not None and not up_changed else frozenset()
+        return names | self._reader.names() | {_UP} if up_changed else names

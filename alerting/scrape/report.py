@@ -17,6 +17,9 @@ class ScrapeReport:
 
     ``up_changed``: ``up`` differs from the previous scrape (also at the first). ``early``: asked for, not planned.
     ``added`` and ``gone``: series compared with the previous scrape.
+
+    ``changed``: names of the metrics that have other values than before, are new or gone; told only of a scrape that is
+    worth an early look (asked for, or ``up`` changed, which then is among them).
     """
 
     target: Target
@@ -29,6 +32,7 @@ class ScrapeReport:
     added: int
     gone: int
     duration: float
+    changed: frozenset[str] = frozenset()
 
 
 OnScrape = Callable[[ScrapeReport], None]

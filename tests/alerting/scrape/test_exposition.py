@@ -269,7 +269,7 @@ def test_any_sequence_of_pages_reads_as_each_page_alone(
     pages: list[list[tuple[tuple[str, dict[str, str]], float]]],
 ) -> None:
     target = reader()
-    before: set[Labels] = set()
+    before: dict[Labels, float] = {}
     for samples in pages:
         text = "".join(write_line(name, labels, value) for (name, labels), value in samples).encode()
         page = target.read(text)
@@ -280,9 +280,11 @@ def test_any_sequence_of_pages_reads_as_each_page_alone(
         assert_same(ours, expected)
         assert page.samples == len(samples)
         assert page.duplicates == len(samples) - len(expected)
-        assert page.added == len(expected.keys() - before)
-        assert page.gone == len(before - expected.keys())
-        before = set(expected)
+        assert page.added == len(expected.keys() - before.keys())
+        assert page.gone == len(before.keys() - expected.keys())
+        differing = {key for key in expected.keys() | before.keys() if expected.get(key) != before.get(key)}
+        assert {target.labels[slot] for slot in page.changed} >= differing
+        before = expected
         moved = target.compact()
         assert moved is None
 

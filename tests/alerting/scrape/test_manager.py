@@ -181,6 +181,21 @@ async def test_scrape_now_does_not_wait_for_the_interval() -> None:
         assert not run.manager.scrape_now("node/unknown")
 
 
+async def test_a_scrape_worth_a_look_names_what_changed() -> None:
+    answers: list[Answer] = [b"x 1\ny 2\nz 3\n", b"x 1\ny 5\nz 3\n", b"x 1\nnew 5\nz 4\n", b"x 1\nnew 5\nz 4\n", "down"]
+    async with running(Pages(a=answers), target(interval=30)) as run:
+        for count in range(1, 6):
+            await run.until(lambda count=count: len(run.reports) == count)  # type: ignore[misc]
+            run.manager.scrape_now("node/a")
+        assert [set(report.changed) for report in run.reports] == [
+            {"x", "y", "z", "up"},
+            {"y"},
+            {"y", "z", "new"},
+            set(),
+            {"x", "new", "z", "up"},
+        ]
+
+
 async def test_reload_keeps_the_unchanged_and_ends_the_removed() -> None:
     pages = Pages(a=[b"x 1\n"], b=[b"x 1\n"], c=[b"x 1\n"])
     async with running(pages, target("a"), target("b")) as run:
@@ -234,12 +249,39 @@ async def test_the_store_may_refuse_or_fail_and_scraping_goes_on(caplog: pytest.
     frames.writers["scrape/node/a"] = Refusing()
     async with running(Pages(a=[b"x 1\n"]), target(), frames=frames) as run:
         await run.until(lambda: len(run.reports) >= 2)
-        assert run.manager.targets()[0].last_error.startswith("not stored: the clock is behind")
+        assert run.manager.targets()[0].last_error.startswith("not stored: the clock was set back")
         await run.until(lambda: len(run.reports) >= 3)
         assert run.manager.targets()[0].last_error == ""
         assert run.manager.stats.refused_frames == 1
         assert run.manager.stats.internal_errors == 1
     assert "node/a: the scrape could not be stored: disk full" in caplog.text
+
+
+class Full(MemoryWriter):
+    """Takes no series but those of the scrape's own report; for a while not even those."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuse_all = True
+
+    def column(self, labels: Labels) -> int:
+        if self.refuse_all or not (labels.metric_name == "up" or labels.metric_name.startswith("scrape_")):
+            raise StorageError("too many series")
+        return super().column(labels)
+
+
+async def test_a_full_store_makes_the_target_unknown_or_down_never_silently_fine() -> None:
+    frames = MemoryFrames()
+    writer = frames.writers["scrape/node/a"] = Full()
+    async with running(Pages(a=[b"x 1\n"]), target(), frames=frames) as run:
+        await asyncio.wait_for(run.manager.wait_first_round(), 3)
+        view = run.manager.targets()[0]
+        assert (view.health, view.last_error) == ("unknown", "not stored: too many series")
+        writer.refuse_all = False
+        await run.until(lambda: bool(run.reports))
+        view = run.manager.targets()[0]
+        assert (view.health, view.last_error) == ("down", "not stored: too many series")
+        assert writer.values(name="up")[-1] == 0
 
 
 async def test_a_failing_listener_harms_nothing() -> None:
