@@ -55,6 +55,7 @@ class TegrastatsChild:
         """Why there are no lines, in words; empty while they come."""
         self.restarts = 0
         self._said = ""
+        self._told = ""
 
     def start(self) -> None:
         """Starts the thread, which starts the program; a second call does nothing."""
@@ -106,7 +107,10 @@ class TegrastatsChild:
             if self._clock() - started >= HEALTHY_SECONDS:
                 backoff = self._first_backoff
             self.fault = f"{reason}; it said {self._said!r}" if self._said else reason
-            log.warning("%s; starting it again in %.0f s", self.fault, backoff)
+            # A program that will never work is tried each minute for months: that is worth one line, not thousands.
+            level = logging.DEBUG if self.fault == self._told else logging.WARNING
+            self._told = self.fault
+            log.log(level, "%s; starting it again in %.0f s", self.fault, backoff)
             self._stop.wait(backoff)
             backoff = min(2 * backoff, LONGEST_BACKOFF)
             self.restarts += 1

@@ -89,7 +89,7 @@ def test_the_replayed_lines_arrive() -> None:
         assert child.restarts == 0
 
 
-def test_it_is_started_again_and_says_why(tmp_path: Path) -> None:
+def test_it_is_started_again_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     count = tmp_path / "count"
     command = script(tmp_path, f'echo x >> {count}\necho "no rights here" >&2\nexit 3\n')
     with running(command) as child:
@@ -98,6 +98,8 @@ def test_it_is_started_again_and_says_why(tmp_path: Path) -> None:
         assert child.latest(time.monotonic()) is None
     started = len(count.read_text().split())
     assert started in (child.restarts, child.restarts + 1)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1, "told once, not at each try"
 
 
 def test_a_program_that_is_not_there() -> None:
