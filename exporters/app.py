@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -80,4 +81,5 @@ class App:
             await self._web.cleanup()
             self._web = None
         while self._cleanups:
-            self._cleanups.pop()()
+            # These wait for threads and children to end.
+            await asyncio.to_thread(self._cleanups.pop())

@@ -17,7 +17,7 @@ from exporters.collectors.shape import Row, families
 from exporters.collectors.thermal import COLDEST_CELSIUS
 from exporters.sources.files import Roots, attribute, entries, is_folder, real_path, to_number
 
-_FILE = re.compile(r"(?P<type>[a-z]+)(?P<number>[0-9]+)(?:_(?P<element>.+))?")
+_FILE = re.compile(r"(?P<type>[a-z]+)(?P<number>[0-9]*)(?:_(?P<element>.+))?")
 _TYPES = frozenset({"in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy", "humidity", "intrusion"})
 _WHOLE_NAMES = frozenset({"vrm", "beep_enable", "update_interval"})
 _MILLI, _MICRO = 1e-3, 1e-6
@@ -56,8 +56,8 @@ def _chip(folder: str, rows: dict[Metric, list[Row]]) -> None:
             if value is None or (silent and element == "input"):
                 continue
             metric, factor = metric_of(kind, element, "" in elements)
-            if kind == "temp" and element == "input" and value * factor <= COLDEST_CELSIUS:
-                continue
+            if kind == "temp" and value * factor <= COLDEST_CELSIUS:
+                continue  # "no limit" and "no reading" look like this
             rows.setdefault(metric, []).append(((chip, sensor), value * factor))
 
 
@@ -101,7 +101,7 @@ def split_name(name: str) -> tuple[str, str, str] | None:
     match = _FILE.fullmatch(name)
     if match is None or match["type"] not in _TYPES:
         return None
-    return f"{match['type']}{match['number']}", match["type"], match["element"] or ""
+    return f"{match['type']}{match['number'] or 0}", match["type"], match["element"] or ""
 
 
 @lru_cache(maxsize=1024)
@@ -135,12 +135,12 @@ def _unit(kind: str, element: str) -> tuple[str, str, float]:
     if element == "beep":
         return "_enabled", "Hardware monitor sensor has beeping enabled", 1.0
     fallback = ("", f"Hardware monitor {kind} element {element}", 1.0)
-    if element.endswith("_alarm"):
+    if kind in ("pwm", "intrusion") or (kind == "temp" and element == "type"):
+        return fallback
+    if element.endswith("_alarm") or element == "enable":
         # node_exporter names these like readings (in_lcrit_alarm_volts) and rules know the names; but it also scales
         # them (0.001 for an alarm), which is not kept: 1 is an alarm.
         return "" if kind == "fan" else _scaled(kind, element)[0], f"Hardware sensor {element} status ({kind})", 1.0
-    if element in ("enable", "type") or kind in ("pwm", "intrusion"):
-        return fallback
     if kind == "power" and element == "accuracy":
         return "", "Hardware monitor power meter accuracy, as a ratio", _MICRO
     if kind == "power" and element in _POWER_INTERVALS:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from exporters.collectors.filesystem import FileSystems
+from exporters.sources.files import Roots
+from exporters.sources.mounts import Asker
+from tests.exporters.support import HOSTS, roots, samples, statvfs_result
+
+CARD = ("/dev/mmcblk0p2", "/", "ext4")
+BOOT = ("/dev/mmcblk0p1", "/boot/firmware", "vfat")
+NFS = ("nas:/export/my media", "/mnt/my media", "nfs4")
+RUN = ("tmpfs", "/run", "tmpfs")
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+class FakeStatvfs:
+    """Answers every path; sleeps at those that end as told until released, raises at others."""
+
+    def __init__(self, release: threading.Event, hang: str = "\0", fail: str = "\0") -> None:
+        self.asked: list[str] = []
+        self._release, self._hang, self._fail = release, hang, fail
+
+    def __call__(self, path: str) -> os.statvfs_result:
+        self.asked.append(path)
+        if path.endswith(self._hang):
+            self._release.wait(30)
+        if path.endswith(self._fail):
+            raise OSError(5, "Input/output error")
+        return statvfs_result()
+
+
+def test_sizes_and_defaults_of_what_is_left_out(release: threading.Event) -> None:
+    statvfs = FakeStatvfs(release)
+    found = samples(FileSystems(roots("pi"), Asker(statvfs=statvfs)).collect())
+    assert {key[1:] for key in found} == {CARD, BOOT, NFS, RUN}
+    assert found["node_filesystem_size_bytes", *CARD] == 1000 * 4096
+    assert found["node_filesystem_free_bytes", *CARD] == 400 * 4096
+    assert found["node_filesystem_avail_bytes", *CARD] == 300 * 4096
+    assert found["node_filesystem_files", *CARD] == 100
+    assert found["node_filesystem_files_free", *CARD] == 60
+    assert found["node_filesystem_readonly", *CARD] == 0
+    assert found["node_filesystem_readonly", *BOOT] == 1
+    assert found["node_filesystem_device_error", *NFS] == 0
+    assert f"{HOSTS}/pi/mnt/my media" in statvfs.asked
+
+
+def test_a_hung_mount_costs_its_own_series_only(release: threading.Event) -> None:
+    statvfs = FakeStatvfs(release, hang="my media")
+    collector = FileSystems(roots("pi"), Asker(deadline=0.3, statvfs=statvfs))
+    begun = time.monotonic()
+    found = samples(collector.collect())
+    assert time.monotonic() - begun < 1.0
+    assert found["node_filesystem_device_error", *NFS] == 1
+    assert ("node_filesystem_avail_bytes", *NFS) not in found
+    assert found["node_filesystem_avail_bytes", *CARD] == 300 * 4096
+    assert found["node_filesystem_device_error", *CARD] == 0
+
+    begun = time.monotonic()
+    for _ in range(10):
+        found = samples(collector.collect())
+        assert found["node_filesystem_device_error", *NFS] == 1
+        assert found["node_filesystem_device_error", *CARD] == 0
+    assert time.monotonic() - begun < 0.3, "a mount that is known to hang is not waited for"
+    assert sum(path.endswith("my media") for path in statvfs.asked) == 1
+
+    release.set()
+    for _ in range(200):
+        found = samples(collector.collect())
+        if not found["node_filesystem_device_error", *NFS]:
+            break
+        time.sleep(0.01)
+    assert found["node_filesystem_avail_bytes", *NFS] == 300 * 4096
+
+
+def test_an_error_of_a_mount_is_its_own(release: threading.Event) -> None:
+    found = samples(FileSystems(roots("pi"), Asker(statvfs=FakeStatvfs(release, fail="firmware"))).collect())
+    assert found["node_filesystem_device_error", *BOOT] == 1
+    assert found["node_filesystem_readonly", *BOOT] == 1
+    assert ("node_filesystem_size_bytes", *BOOT) not in found
+    assert found["node_filesystem_device_error", *CARD] == 0
+
+
+def test_excludes_can_be_chosen(release: threading.Event) -> None:
+    asker = Asker(statvfs=FakeStatvfs(release))
+    found = samples(FileSystems(roots("pi"), asker, "^/(mnt|run)($|/)", "^(vfat|proc|overlay)$").collect())
+    assert {key[1:] for key in found} == {CARD}
+
+
+def test_this_machine() -> None:
+    found = samples(FileSystems(Roots()).collect())
+    root = os.statvfs("/")
+    sizes = {key[2]: value for key, value in found.items() if key[0] == "node_filesystem_size_bytes"}
+    assert sizes["/"] == root.f_blocks * root.f_frsize
