@@ -172,6 +172,12 @@ class ChunkReader:
             at += len(times)
         return all_times, matrix, total
 
+    def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
+        """The series of a block and their values in its last row. Raises Vanished and StorageError."""
+        ids = block.members.ids
+        _, matrix, rows = self.assemble([block], ids, block.end_ms, block.end_ms, keep=False)
+        return (ids, matrix[:, -1]) if rows else (ids[:0], matrix[:0].ravel())
+
     def forget(self, blocks: Sequence[Block]) -> None:
         """These blocks are gone."""
         with self._lock:

@@ -30,6 +30,11 @@ class Rows:
         """The number after the last row's."""
         return self.first + len(self.times)
 
+    def without_empty_columns(self) -> Rows:
+        """The same rows with those columns only that have a sample."""
+        used = (self.values.view(np.int64) != ABSENT_BITS).any(axis=0)
+        return self if used.all() else Rows(self.first, self.ids[used], self.times, self.values[:, used])
+
 
 class Head:
     """A source's writer (``FrameWriter``), and its rows that are not chunks yet.
@@ -134,6 +139,16 @@ class Head:
                 self._live = (bits != ABSENT_BITS) & (bits != STALE_BITS)
             self.saved = self._first + self._count
         return refused
+
+    def resume(self, last_ms: int | None, ids: IdArray, values: FloatArray) -> None:
+        """Go on after rows that are all in blocks: the time of the last one, and its values."""
+        bits = np.ascontiguousarray(values).view(np.int64)
+        live = ids[(bits != ABSENT_BITS) & (bits != STALE_BITS)]
+        with self.lock:
+            self.last_ms = last_ms
+            self._live[[self._column_of[series_id] for series_id in live.tolist() if series_id in self._column_of]] = (
+                True
+            )
 
     def rows(self, first: int = 0) -> Rows:
         """The rows from number ``first`` on; no copy. The caller holds the lock, or is the only one writing."""

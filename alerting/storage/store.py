@@ -81,7 +81,7 @@ class Store:
 
     def close(self) -> None:
         """Flush and let go of the file. Appending or asking afterwards is an error."""
-        self._upkeep.flush(self._now_ms)
+        self._upkeep.close()
         self._disk.close()
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -184,8 +184,11 @@ class Store:
                 self._rows_lost += refused
                 damaged = damaged or bool(refused)
             if head.last_ms is None and source_id in newest:
-                end_ms = newest[source_id].end_ms
-                head.last_ms = end_ms if end_ms <= now_ms + self._options.step_back_ms else None
+                block = newest[source_id]
+                head.resume(
+                    block.end_ms if block.end_ms <= now_ms + self._options.step_back_ms else None,
+                    *self._chunks.last_row(block),
+                )
         if damaged:
             for source in self._sources.values():
                 source.head.unsaved()
@@ -216,6 +219,7 @@ class Store:
                 continue
             for source_id, part in parts:
                 ends[source_id] = part.end
+                part = part.without_empty_columns()  # noqa: PLW2901 - series that died long ago may be forgotten
                 if source_id not in loaded.sources or not known.issuperset(part.ids.tolist()):
                     damaged = True
                     self._rows_lost += len(part.times)

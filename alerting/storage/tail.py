@@ -109,7 +109,7 @@ class TailReader:
             at += 4 * width
             octets = np.frombuffer(body, np.uint8, count * width * 8, at).reshape(8, count, width)
             at += count * width * 8
-            bits = np.ascontiguousarray(octets.transpose(1, 2, 0)).view(np.int64).reshape(count, width)
+            bits = octets.transpose(1, 2, 0).copy(order="C").view(np.int64).reshape(count, width)
             if not fresh:
                 base = self._bases.get(source)
                 if base is None or base.end != first or not np.array_equal(base.ids, ids[: len(base.ids)]):

@@ -92,6 +92,14 @@ class Upkeep:
             self._failing = 0
             return True
 
+    def close(self) -> None:
+        """New rows to disk, a last time; a failure is logged."""
+        with self._lock:
+            try:
+                self._write_tail()
+            except StorageError as error:
+                log.warning("the newest samples are lost: %s", error)
+
     def _failed(self, error: Exception) -> None:
         if self._failing % SAY_AGAIN == 0:
             log.warning("flush failed, samples stay in memory until the next one: %s", error)
