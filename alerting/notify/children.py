@@ -77,8 +77,9 @@ class ChildSender:
             return Delivery("timeout", f"no answer within {deadline_s:g} s")
         except WorkerFailed as error:
             return Delivery("failed", str(error))
-        outcome = "delivered" if answer.get("outcome") == "delivered" else "failed"
-        return Delivery(outcome, str(answer.get("reason", "")), retry=bool(answer.get("retry", True)))
+        if answer.get("outcome") == "delivered":
+            return Delivery("delivered")
+        return Delivery("failed", str(answer.get("reason", "")), retry=bool(answer.get("retry", True)))
 
     async def prepare(self) -> None:
         """Have a child that has loaded Apprise, so that the next message only takes the time of its delivery."""
