@@ -1,0 +1,1 @@
+"""What both daemons share: how they log, how they speak to systemd."""
