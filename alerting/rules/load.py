@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,17 @@ from alerting.rules.definitions import (
     rule_identity,
 )
 from alerting.rules.expressions import value_problem
+from alerting.rules.reader import Reader, show
 from alerting.rules.template import Template
 from alerting.rules.template_syntax import TemplateError
 from config.problems import ConfigError, Problem
-from config.units import parse_duration
-from config.yamlfile import Document, Key, read
+from config.yamlfile import Key, read
 
 MAX_RULES = 10_000
 
 _GROUP_KEYS = ("name", "interval", "limit", "query_offset", "labels", "rules")
 _RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
 _ALERT_ONLY = ("for", "keep_firing_for", "annotations")
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
@@ -60,102 +58,98 @@ def load_file(path: Path, problems: list[Problem]) -> list[Group]:
     return [] if document is None else _File(document, problems).groups()
 
 
-class _File:
-    def __init__(self, document: Document, problems: list[Problem]) -> None:
-        self._document = document
-        self._problems = problems
-
+class _File(Reader):
     def groups(self) -> list[Group]:
-        top = self._mapping(self._document.value, (), ("groups",), "the file")
+        top = self.mapping(self.document.value, (), ("groups",), "the file")
         found: list[Group] = []
         names: dict[str, int] = {}
-        for index, item in enumerate(self._list(top.get("groups"), ("groups",))):
+        for index, item in enumerate(self.list(top.get("groups"), ("groups",))):
             path: Key = ("groups", index)
             group = self._group(item, path)
             if group is None:
                 continue
-            line = self._document.line((*path, "name"))
+            line = self.document.line((*path, "name"))
             if group.name in names:
                 message = f'group "{group.name}" is repeated in this file (first on line {names[group.name]})'
-                self._bad((*path, "name"), message)
+                self.bad((*path, "name"), message)
             names.setdefault(group.name, line)
             found.append(group)
         self._duplicates(found)
         return found
 
     def _group(self, value: Any, path: Key) -> Group | None:
-        given = self._mapping(value, path, _GROUP_KEYS, "a group")
+        given = self.mapping(value, path, _GROUP_KEYS, "a group")
         if not given:
             return None
-        name = self._text(given, "name", path, required="a group needs a name")
-        labels = self._labels(given.get("labels"), (*path, "labels"))
-        interval = self._duration(given, "interval", path)
+        name = self.text(given, "name", path, required="a group needs a name")
+        labels = self.labels(given.get("labels"), (*path, "labels"))
+        interval = self.duration(given, "interval", path)
         limit = given.get("limit")
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
-            self._bad((*path, "limit"), f"limit: expected a whole number of 0 or more, got {_show(limit)}")
+            self.bad((*path, "limit"), f"limit: expected a whole number of 0 or more, got {show(limit)}")
             limit = 0
         rules = [
             rule
-            for index, item in enumerate(self._list(given.get("rules"), (*path, "rules")))
+            for index, item in enumerate(self.list(given.get("rules"), (*path, "rules")))
             if (rule := self._rule(item, (*path, "rules", index), labels)) is not None
         ]
         return Group(
             name=name,
-            file=self._document.file,
+            file=self.document.file,
             rules=tuple(rules),
             interval_ms=interval or None,
             limit=limit or 0,
-            query_offset_ms=self._duration(given, "query_offset", path),
+            query_offset_ms=self.duration(given, "query_offset", path),
             labels=labels,
         )
 
     def _rule(self, value: Any, path: Key, group_labels: Mapping[str, str]) -> Rule | None:
-        before = len(self._problems)
-        given = self._mapping(value, path, _RULE_KEYS, "a rule")
+        before = len(self.problems)
+        given = self.mapping(value, path, _RULE_KEYS, "a rule")
         if not given:
-            if isinstance(value, dict) and len(self._problems) == before:
-                self._bad(path, "a rule needs record or alert, and expr")
+            if isinstance(value, dict) and len(self.problems) == before:
+                self.bad(path, "a rule needs record or alert, and expr")
             return None
         if ("alert" in given) == ("record" in given):
             both = "only one of record and alert can be set" if "alert" in given else "a rule needs record or alert"
-            self._bad(path, both)
+            self.bad(path, both)
             return None
         rule = (
             self._alerting(given, path, group_labels)
             if "alert" in given
             else self._recording(given, path, group_labels)
         )
-        return rule if len(self._problems) == before else None
+        return rule if len(self.problems) == before else None
 
     def _alerting(self, given: Mapping[str, Any], path: Key, group_labels: Mapping[str, str]) -> Rule | None:
-        name = self._text(given, "alert", path, required="alert: expected a name")
-        labels = {**group_labels, **self._labels(given.get("labels"), (*path, "labels"))}
-        annotations = self._labels(given.get("annotations"), (*path, "annotations"), noun="annotation")
-        text = self._text(given, "expr", path, required=f'rule "{name}" needs expr')
+        name = self.text(given, "alert", path, required="alert: expected a name")
+        labels = {**group_labels, **self.labels(given.get("labels"), (*path, "labels"))}
+        annotations = self.labels(given.get("annotations"), (*path, "annotations"), noun="annotation")
+        text = self.text(given, "expr", path, required=f'rule "{name}" needs expr')
         expr = self._expr(text, (*path, "expr"))
         label_texts = self._templates(labels, (*path, "labels"), "label")
         annotation_texts = self._templates(annotations, (*path, "annotations"), "annotation")
-        for_ms = self._duration(given, "for", path)
-        keep_ms = self._duration(given, "keep_firing_for", path)
+        for_ms = self.duration(given, "for", path)
+        keep_ms = self.duration(given, "keep_firing_for", path)
         mode = self._on_missing(annotations, path)
         if expr is None:
             return None
-        line = self._document.line(path)
+        line = self.document.line(path)
         return AlertingRule(name, text, expr, for_ms, keep_ms, label_texts, annotation_texts, mode, line)
 
     def _recording(self, given: Mapping[str, Any], path: Key, group_labels: Mapping[str, str]) -> Rule | None:
-        name = self._text(given, "record", path, required="record: expected a metric name")
+        name = self.text(given, "record", path, required="record: expected a metric name")
         if name and not _METRIC_NAME.fullmatch(name):
-            self._bad(
+            self.bad(
                 (*path, "record"), f'record: "{name}" is no metric name (letters, digits, _ and :, no digit first)'
             )
         for key in _ALERT_ONLY:
             if given.get(key):
-                self._bad((*path, key), f"{key}: only alerting rules have it, this is a recording rule")
-        text = self._text(given, "expr", path, required=f'rule "{name}" needs expr')
+                self.bad((*path, key), f"{key}: only alerting rules have it, this is a recording rule")
+        text = self.text(given, "expr", path, required=f'rule "{name}" needs expr')
         expr = self._expr(text, (*path, "expr"))
-        labels = {**group_labels, **self._labels(given.get("labels"), (*path, "labels"))}
-        return None if expr is None else RecordingRule(name, text, expr, labels, self._document.line(path))
+        labels = {**group_labels, **self.labels(given.get("labels"), (*path, "labels"))}
+        return None if expr is None else RecordingRule(name, text, expr, labels, self.document.line(path))
 
     def _expr(self, text: str, path: Key) -> Any:
         if not text:
@@ -163,10 +157,10 @@ class _File:
         try:
             expr = parse(text)
         except QueryError as error:
-            self._bad(path, f"expr: {error}")
+            self.bad(path, f"expr: {error}")
             return None
         if problem := value_problem(expr):
-            self._bad(path, f"expr: {problem}")
+            self.bad(path, f"expr: {problem}")
         return expr
 
     def _templates(self, texts: Mapping[str, str], path: Key, noun: str) -> dict[str, Template]:
@@ -175,13 +169,13 @@ class _File:
             try:
                 result[name] = Template(text)
             except TemplateError as error:
-                self._bad((*path, name), f'{noun} "{name}": {error}')
+                self.bad((*path, name), f'{noun} "{name}": {error}')
                 continue
             for query in result[name].queries():
                 try:
                     parse(query)
                 except QueryError as error:
-                    self._bad((*path, name), f'{noun} "{name}": query "{query}": {error}')
+                    self.bad((*path, name), f'{noun} "{name}": query "{query}": {error}')
         return result
 
     def _on_missing(self, annotations: Mapping[str, str], path: Key) -> OnMissing:
@@ -190,71 +184,8 @@ class _File:
             if mode == known:
                 return known
         message = f'annotation "{ON_MISSING}": expected {" or ".join(ON_MISSING_MODES)}, got "{mode}"'
-        self._bad((*path, "annotations", ON_MISSING), message)
+        self.bad((*path, "annotations", ON_MISSING), message)
         return "resolve"
-
-    def _labels(self, value: Any, path: Key, noun: str = "label") -> dict[str, str]:
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self._bad(path, f"{path[-1]}: expected a mapping of names to texts, got {_show(value)}")
-            return {}
-        result: dict[str, str] = {}
-        for name, text in value.items():
-            where = (*path, name)
-            if not isinstance(name, str) or not _LABEL_NAME.fullmatch(name) or (noun, name) == ("label", "__name__"):
-                self._bad(where, f'"{name}" is no {noun} name (letters, digits and _, no digit first)')
-            elif not isinstance(text, str):
-                hint = f': put it in quotes: "{text}"' if isinstance(text, int | float) else ""
-                self._bad(where, f'{noun} "{name}": expected text, got {_show(text)}{hint}')
-            else:
-                result[name] = text
-        return result
-
-    def _duration(self, given: Mapping[str, Any], key: str, path: Key) -> int:
-        """Milliseconds; 0 when the key is not given or wrong."""
-        value = given.get(key)
-        if value is None:
-            return 0
-        try:
-            return round(parse_duration("0" if value == 0 and value is not False else value) * 1000)
-        except (TypeError, ValueError):
-            self._bad((*path, key), f"{key}: expected a duration such as 5s, 1m30s or 30d, got {_show(value)}")
-            return 0
-
-    def _text(self, given: Mapping[str, Any], key: str, path: Key, *, required: str) -> str:
-        value = given.get(key)
-        if isinstance(value, str) and value.strip():
-            return value
-        where = (*path, key) if key in given else path
-        if value is None or value == "":
-            self._bad(where, required)
-        else:
-            hint = f': put it in quotes: "{value}"' if isinstance(value, int | float) else ""
-            self._bad(where, f"{key}: expected text, got {_show(value)}{hint}")
-        return ""
-
-    def _mapping(self, value: Any, path: Key, known: Sequence[str], what: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self._bad(path, f"expected {what} as a mapping with {_listed(known)}, got {_show(value)}")
-            return {}
-        result = {}
-        for key, item in value.items():
-            if key in known:
-                result[key] = item
-                continue
-            close = get_close_matches(str(key), known, n=1, cutoff=0.6)
-            hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
-            self._bad((*path, key), f"{key}: unknown key in {what}; {hint}")
-        return result
-
-    def _list(self, value: Any, path: Key) -> list[Any]:
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self._bad(path, f"{path[-1]}: expected a list, got {_show(value)}")
-            return []
-        return value
 
     def _duplicates(self, groups: Sequence[Group]) -> None:
         first: dict[Any, int] = {}
@@ -266,22 +197,5 @@ class _File:
                         f'{identity[0]} "{rule.name}": same name and labels as the rule on line {first[identity]}; '
                         "give them different labels so that they can be told apart"
                     )
-                    self._problems.append(Problem(self._document.file, rule.line, message))
+                    self.problems.append(Problem(self.document.file, rule.line, message))
                 first.setdefault(identity, rule.line)
-
-    def _bad(self, path: Key, message: str) -> None:
-        self._problems.append(self._document.problem(path, message))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
+from alerting.model.regex import RegexError, translate
 from alerting.rules.gofmt import float_text, plain, sprint, sprintf, type_name
 from config.units import parse_duration
 
@@ -145,8 +146,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     if len(pattern) > _MAX_PATTERN:
         raise CallError("the regular expression is too long")
     try:
-        return re.compile(pattern)
-    except re.error as error:
+        return re.compile(translate(pattern))
+    except (RegexError, re.error, OverflowError, RecursionError) as error:
         raise CallError(f"error parsing regexp: {error}") from error
 
 
