@@ -51,9 +51,21 @@ def rounded(values: FloatArray, nearest: FloatArray | float) -> FloatArray:
     return np.floor(values * inverse + 0.5) / inverse
 
 
+def at_most(limit: FloatArray, values: FloatArray) -> FloatArray:
+    """Go's math.Min: NaN wins over numbers, and -Inf over NaN."""
+    smaller = np.minimum(limit, values)
+    return np.where(np.isneginf(limit) | np.isneginf(values), -np.inf, smaller)
+
+
+def at_least(limit: FloatArray, values: FloatArray) -> FloatArray:
+    """Go's math.Max: NaN wins over numbers, and +Inf over NaN."""
+    larger = np.maximum(limit, values)
+    return np.where(np.isposinf(limit) | np.isposinf(values), np.inf, larger)
+
+
 def clamp(grid: Grid, least: FloatArray, most: FloatArray) -> Grid:
     """Nothing where ``most`` is below ``least``; both have one number for each column."""
-    values = np.maximum(least, np.minimum(most, grid.values))
+    values = at_least(least, at_most(most, grid.values))
     empty_range = most < least
     if not empty_range.any():
         return grid.with_values(values)

@@ -98,12 +98,12 @@ def _clamp(evaluator: Evaluator, expr: nodes.Call) -> Grid:
 
 def _clamp_max(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     grid = evaluator.vector(expr.args[0])
-    return nameless(grid.with_values(np.minimum(evaluator.scalar(expr.args[1]), grid.values)))
+    return nameless(grid.with_values(elementwise.at_most(evaluator.scalar(expr.args[1]), grid.values)))
 
 
 def _clamp_min(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     grid = evaluator.vector(expr.args[0])
-    return nameless(grid.with_values(np.maximum(evaluator.scalar(expr.args[1]), grid.values)))
+    return nameless(grid.with_values(elementwise.at_least(evaluator.scalar(expr.args[1]), grid.values)))
 
 
 def _predict_linear(evaluator: Evaluator, expr: nodes.Call) -> Grid:

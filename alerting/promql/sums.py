@@ -114,8 +114,8 @@ def _exact_sums(window: Windows) -> tuple[FloatArray, FloatArray, BoolArray]:
     largest = np.maximum.reduceat(np.where(finite, magnitude, 0.0), starts)
     smallest = np.minimum.reduceat(np.where(magnitude > 0, magnitude, np.inf), starts)
     good = np.logical_and.reduceat(finite, starts)
-    good &= largest < 2.0**900
-    good &= (largest == 0) | (smallest * _DYNAMIC_RANGE >= largest)
+    # Far from the ends of what float64 can say, and not too different from each other.
+    good &= (largest == 0) | ((largest < 2.0**900) & (largest > 2.0**-800) & (smallest >= largest / _DYNAMIC_RANGE))
     exact[filled] = good
     # Every part is a whole number of units, so small that a running total over all samples stays an exact float64.
     room = 52 - len(values).bit_length()

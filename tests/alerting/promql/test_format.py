@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.promql.format import format_duration, format_expr
+from alerting.promql.lex import duration_ms
+from alerting.promql.parse import parse
+from tests.alerting.promql.queries import vectors
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x[1500ms:]", "x[1s500ms:]"),
+        ("x[90m]offset -1ms", "x[1h30m] offset -1ms"),
+        ("SUM(x)BY(a)", "sum by (a) (x)"),
+        ("a-(b-c)", "a - (b - c)"),
+        ("(a+b)*c", "(a + b) * c"),
+        ("-x^2", "-x ^ 2"),
+        ("2^-1", "2 ^ -1"),
+        ("a>bool on(x)group_left(y)b", "a > bool on (x) group_left (y) b"),
+        ('{"odd name",b="c"}', '{__name__="odd name", b="c"}'),
+        ('x{a="q\\"\\\\\\n"}', 'x{a="q\\"\\\\\\n"}'),
+        ("x @ -1.5 offset 1d", "x @ -1.500 offset 1d"),
+        ("topk(3,x)", "topk(3, x)"),
+        ("1e-7", "0.0000001"),
+    ],
+)
+def test_text(text: str, expected: str) -> None:
+    assert format_expr(parse(text)) == expected
+    assert parse(expected) == parse(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(vectors())
+def test_the_text_reads_back_as_the_same_tree(text: str) -> None:
+    expr = parse(text)
+    assert repr(parse(format_expr(expr))) == repr(expr)  # NaN is not equal to itself
+
+
+@given(st.integers(min_value=1, max_value=10**13))
+def test_durations_read_back(milliseconds: int) -> None:
+    assert duration_ms(format_duration(milliseconds)) == milliseconds
