@@ -128,8 +128,8 @@ def _exporter_command(name: str, folder: Path) -> tuple[str, ...]:
     if (board / "tegrastats.txt").exists():
         replay = [*python, str(REPLAY / "tegrastats_replay.py"), str(board / "tegrastats.txt")]
         command += ["--tegrastats", shlex.join(replay)]
-    if (board / "get_throttled").exists():
-        replay = [*python, str(REPLAY / "vcgencmd_replay.py"), str(board / "get_throttled")]
+    if (board / "vcgencmd.txt").exists():
+        replay = [*python, str(REPLAY / "vcgencmd_replay.py"), str(board / "vcgencmd.txt")]
         command += ["--vcgencmd", shlex.join(replay)]
     return tuple(command)
 

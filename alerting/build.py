@@ -1,0 +1,70 @@
+"""From files to everything that can be made before anything runs: what start and reload have in common.
+
+All of it can fail, none of it has effects; a reload that fails here has changed nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerting.dispatch import policy as policies
+from alerting.dispatch.policy import Policy
+from alerting.notify.check import CannotCheck, unknown_urls
+from alerting.rules.definitions import AlertingRule, Group
+from alerting.rules.load import load_rules
+from alerting.scrape.targets import Target, targets_of
+from config.cluster import AGGREGATOR_PORT
+from config.load import Config, load
+from config.problems import ConfigError, Problem
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A whole configuration, ready to be swapped in."""
+
+    config: Config
+    groups: tuple[Group, ...]
+    policy: Policy
+    targets: tuple[Target, ...]
+
+    @property
+    def alert_names(self) -> frozenset[str]:
+        """The names of every alert that a rule can raise."""
+        return frozenset(rule.name for group in self.groups for rule in group.rules if isinstance(rule, AlertingRule))
+
+    @property
+    def listen(self) -> tuple[str, int]:
+        """Where the inventory says that the aggregator listens: the hub's address and its service's port."""
+        cluster = self.config.cluster
+        hub = cluster.hub()
+        if hub is None:
+            return "127.0.0.1", AGGREGATOR_PORT
+        node = cluster.nodes[hub]
+        ports = [service.port for service in node.services.values() if service.kind == "tierwatch" and service.port]
+        return node.address, ports[0] if ports else AGGREGATOR_PORT
+
+
+def prepare(directory: Path) -> Prepared:
+    """Read and check everything. Blocks (files, and Apprise in a process of its own). Raises ConfigError with every
+    problem of every file."""
+    config = load(directory)
+    problems: list[Problem] = []
+    groups: list[Group] = []
+    try:
+        groups = load_rules(config.rule_paths())
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        problems += unknown_urls(config)
+    except CannotCheck as error:
+        # A worker that does not answer is no reason to stay blind: delivery tries again and tells what is wrong.
+        log.warning("receiver URLs could not be checked: %s", error)
+    if problems:
+        raise ConfigError(problems)
+    if not groups:
+        log.warning("no rules: nothing is ever told (rule_files in alerting.yaml, relative to %s)", directory)
+    return Prepared(config, tuple(groups), policies.build(config.alerting, config.cluster), tuple(targets_of(config)))

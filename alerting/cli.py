@@ -1,0 +1,85 @@
+"""``tierwatch aggregator``: options, signals, systemd."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.daemon.log import event, to_stderr
+from config.daemon.notify import ServiceManager
+from config.load import default_directory
+from config.problems import ConfigError
+
+if TYPE_CHECKING:
+    from alerting.app import App
+
+log = logging.getLogger("alerting")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again. Exit status 0, 2 for a bad configuration, 1
+    when it cannot start or a part of it has failed."""
+    parser = argparse.ArgumentParser(prog="tierwatch aggregator", description="Watch the cluster and tell people.")
+    parser.add_argument("--config", type=Path, default=default_directory(), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--data", type=Path, default=Path("/var/lib/tierwatch"), metavar="DIR", help="%(default)s")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="default: the hub's address and port in the inventory")
+    parser.add_argument("--verbose", action="store_true", help="log what is only of interest when something is wrong")
+    arguments = parser.parse_args(argv)
+    to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
+    listen = None
+    if arguments.listen is not None:
+        host, colon, port = arguments.listen.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            parser.error(f"--listen {arguments.listen!r}: expected HOST:PORT, such as 127.0.0.1:9190")
+        listen = (host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port))  # noqa: S104 - asked for in so many words
+
+    from alerting.app import App, CannotStart, Options
+    from alerting.storage.ports import StorageError
+
+    app = App(Options(arguments.config, arguments.data, listen))
+    try:
+        return asyncio.run(serve(app, ServiceManager(os.environ)))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\ntierwatch aggregator: the configuration cannot be used\n")
+        return 2
+    except (CannotStart, StorageError) as error:
+        sys.stderr.write(f"tierwatch aggregator: {error}\n")
+        return 1
+
+
+async def serve(app: App, manager: ServiceManager) -> int:
+    """Start, tell systemd, wait for a signal or a failure, stop. Returns the exit status."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(app.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    manager.tell("READY=1")
+    failed = loop.create_task(app.wait_failed())
+    stopped = loop.create_task(stop.wait())
+    try:
+        while not stop.is_set() and not failed.done():
+            await asyncio.wait({failed, stopped}, timeout=manager.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            manager.tell("WATCHDOG=1")
+        return 1 if failed.done() else 0
+    finally:
+        failed.cancel()
+        stopped.cancel()
+        manager.tell("STOPPING=1")
+        await app.stop()
+        event(log, logging.INFO, "stopped")
