@@ -28,6 +28,7 @@ PAGE = 4096
 WAL_FRAME = PAGE + 24  # https://www.sqlite.org/fileformat.html section 4.1
 BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
 FREE_PAGES_KEPT = 8 * MIB // PAGE  # reused by the next blocks: giving them back would be written twice
+LOG_PAGES = 16 * MIB // PAGE
 VACUUM_PAGES = 512  # given back at once
 
 SCHEMA = """
@@ -107,6 +108,7 @@ class Disk:
         self.path = path
         self.bytes_written = 0
         self._log_counted = 0
+        self._log_pages = 0
         self._database = Database(
             path, [SCHEMA], now_ms=now_ms, page_size=PAGE, incremental_vacuum=True, checkpoint_pages=0
         )
@@ -160,6 +162,7 @@ class Disk:
             connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", _texts(series))
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((gone,) for gone in instead_of))
             connection.execute("INSERT INTO tail (id, grp, data) VALUES (?, ?, ?)", (row, group, data))
+        self._log_pages += len(data) // PAGE + 3
 
     def write_sealed(self, new: NewBlock | None, source: int, *, sealed: int, groups: Sequence[int]) -> None:
         """A block in (None: its rows had no sample), the source's mark up, the tail's ``groups`` out."""
@@ -168,11 +171,13 @@ class Disk:
                 _insert(connection, new)
             connection.execute("UPDATE sources SET sealed = ? WHERE id = ?", (sealed, source))
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((group,) for group in groups))
+        self._log_pages += (new.block.bytes if new is not None else 0) // PAGE + 10
 
     def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
         with self._database.transaction() as connection:
             _insert(connection, new)
             _delete(connection, replaces)
+        self._log_pages += new.block.bytes // PAGE + 10
 
     def delete_blocks(self, blocks: Sequence[Block], series: Iterable[int] = ()) -> None:
         with self._database.transaction() as connection:
@@ -190,7 +195,14 @@ class Disk:
         return bytes(found[0][0]) if found else None
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the file, and count what both cost."""
+        """Move the write-ahead log into the file once it is long, and count what both cost.
+
+        Most of the log is tail, deleted and written over before long: the longer the log, the less of it is ever
+        copied. It makes nothing less durable.
+        """
+        if self._log_pages < LOG_PAGES:
+            return
+        self._log_pages = 0
         logged, copied = self._database.checkpoint()
         self.bytes_written += max(logged - self._log_counted, 0) * WAL_FRAME + copied * PAGE
         self._log_counted = 0 if logged == copied else logged  # a log copied whole is written from its start again

@@ -73,6 +73,6 @@ class Stats:
     """Chunks that could not be read back."""
     databases_moved_aside: int
     bytes_written: int
-    """To the disk, write-ahead log and checkpoints together; known at each checkpoint."""
+    """To the disk, write-ahead log and checkpoints together, at most; known at each checkpoint (some 16 MiB apart)."""
     cache_hits: int
     cache_misses: int

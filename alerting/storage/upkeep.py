@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 SEALS_AT_ONCE = 2  # sources a flush seals: the work of a node's page is some ten milliseconds
 DROPS_AT_ONCE = 4  # blocks a flush drops: a clock gone wild for a minute costs hours of data, not all of it
 SAY_AGAIN = 60  # a failure that lasts is logged each so many flushes
-CHECKPOINT_EVERY = 60  # flushes, when nothing else asked for one
 
 
 class Upkeep:
@@ -53,7 +52,6 @@ class Upkeep:
         self._unmergeable: set[tuple[int, int]] = set()
         self._failing = 0
         self._damaged = False
-        self._flushes_since_checkpoint = 0
 
     # --- at the start -----------------------------------------------------------------------------------------------
 
@@ -140,11 +138,9 @@ class Upkeep:
         busy = self._seal_due(now_ms)
         busy = busy or self._merge_one(now_ms)
         busy = self._drop_old(now_ms) or busy
-        self._flushes_since_checkpoint += 1
-        if busy or self._flushes_since_checkpoint >= CHECKPOINT_EVERY:
+        if busy:
             self._disk.give_back()
-            self._disk.checkpoint()
-            self._flushes_since_checkpoint = 0
+        self._disk.checkpoint()
 
     def _start_empty(self, now_ms: int) -> None:
         self._disk.start_empty(now_ms)
