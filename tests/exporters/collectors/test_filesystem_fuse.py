@@ -1,0 +1,55 @@
+"""A real file system that does not answer: FUSE (Documentation/filesystems/fuse.rst) with nobody at the other end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporters.collectors.filesystem import FileSystems
+from exporters.sources.files import Roots
+from exporters.sources.mounts import Asker
+from tests.exporters.support import samples
+
+MNT_FORCE, MNT_DETACH = 1, 2
+
+
+@pytest.fixture
+def dead_mount(tmp_path: Path) -> Iterator[Path]:
+    """A mount whose every question sleeps in the kernel until the test is over."""
+    try:
+        channel = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        pytest.skip(f"/dev/fuse: {error.strerror}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    place = tmp_path / "dead"
+    place.mkdir()
+    options = f"fd={channel},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    if libc.mount(b"dead", bytes(place), b"fuse", 6, options.encode()) != 0:
+        os.close(channel)
+        pytest.skip(f"mounting needs privileges: {os.strerror(ctypes.get_errno())}")
+    yield place
+    # The force wakes whoever sleeps there.
+    assert libc.umount2(bytes(place), MNT_FORCE | MNT_DETACH) == 0
+    os.close(channel)
+
+
+def test_a_dead_mount_costs_its_own_series_only(dead_mount: Path) -> None:
+    asker = Asker(deadline=0.3)
+    collector = FileSystems(Roots(), asker)
+    labels = ("dead", str(dead_mount), "fuse")
+    threads = threading.active_count()
+    begun = time.monotonic()
+    for _ in range(5):
+        found = samples(collector.collect())
+        assert found["node_filesystem_device_error", *labels] == 1
+        assert ("node_filesystem_size_bytes", *labels) not in found
+        assert any(key[0] == "node_filesystem_size_bytes" and key[2] == "/" for key in found)
+    assert time.monotonic() - begun < 1.0
+    assert asker.in_flight == {str(dead_mount)}
+    assert threading.active_count() <= threads + 2, "one thread sleeps, whatever the number of scrapes"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporters.cli import Unusable, host_port, main, parser, prepare
+from exporters.startup import NoEntry, look_up
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+def test_the_nodes_entry_of_the_shipped_inventory() -> None:
+    facts = look_up(CONFIG, "PI41")
+    assert (facts.port, facts.tier) == (9191, 4)
+    assert facts.address.startswith("192.168.")
+    assert facts.board.startswith("raspberry-pi")
+
+
+def test_an_unknown_node_lists_the_known_ones() -> None:
+    with pytest.raises(NoEntry, match=r"no node 'PI99' in the inventory; there are .*PI41"):
+        look_up(CONFIG, "PI99")
+
+
+def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporters.cli.look_up_in_child", look_up)
+    words = ["--config", str(CONFIG), "--node", "PI41"]
+    _, listen, disabled = prepare(parser().parse_args(words))
+    assert listen == (look_up(CONFIG, "PI41").address, 9191)
+    assert disabled == frozenset()
+    _, listen, disabled = prepare(parser().parse_args([*words, "--listen", ":9", "--collector.disable", "hwmon,mmc"]))
+    assert listen == ("0.0.0.0", 9)
+    assert disabled == {"hwmon", "mmc"}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:9191", ("127.0.0.1", 9191)), ("[::1]:0", ("::1", 0)), (":9191", ("0.0.0.0", 9191))],
+)
+def test_host_port(text: str, address: tuple[str, int]) -> None:
+    assert host_port(text) == address
+
+
+@pytest.mark.parametrize("text", ["9191", "localhost", "localhost:http", "x:70000", "x:-1", ""])
+def test_bad_host_port(text: str) -> None:
+    with pytest.raises(Unusable, match="expected HOST:PORT"):
+        host_port(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--collector.disable", "cpu,gpu"], "no collector gpu; there are arp"),
+        (["--collector.deadline", "0"], "more than 0 and at most 60"),
+        (["--collector.filesystem.fs-types-exclude", "("], "'(' is no regular expression"),
+        (["--listen", "nowhere"], "--listen 'nowhere': expected HOST:PORT"),
+        (["--config", "/nonexistent"], "/nonexistent/cluster.yaml"),
+    ],
+)
+def test_bad_options_are_told(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("exporters.cli.look_up_in_child", look_up)
+    monkeypatch.setattr("exporters.cli.to_stderr", lambda _: None)
+    try:
+        status = main(["--config", str(CONFIG), "--node", "PI41", *words])
+    except SystemExit as error:  # argparse ends the program itself
+        status = int(str(error.code))
+    assert status == 2
+    assert message in capsys.readouterr().err
