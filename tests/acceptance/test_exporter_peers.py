@@ -171,8 +171,8 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
                 assert time.monotonic() < end, f"up is {answer(port, 'up')}"
                 time.sleep(0.2)
             assert answer(port, "scrape_samples_scraped")[0] > 100
-            (free,) = answer(port, "node_filesystem_avail_bytes{mountpoint='/'} / node_filesystem_size_bytes")
-            assert 0 < free < 1
+            (share,) = answer(port, "node_filesystem_avail_bytes{mountpoint='/'} / node_filesystem_size_bytes")
+            assert 0 < share < 1
             health = wait_for_page(f"http://127.0.0.1:{port}/api/v1/targets")
             (scraped,) = json.loads(health)["data"]["activeTargets"]
             assert (scraped["health"], scraped["lastError"]) == ("up", "")

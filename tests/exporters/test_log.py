@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from logging.handlers import BufferingHandler
 
 from exporters.log import KeyValueFormatter, event
 
@@ -11,11 +12,11 @@ def formatted(record: logging.LogRecord) -> str:
 
 
 def test_fields_are_quoted_when_they_must_be() -> None:
-    records: list[logging.LogRecord] = []
     logger = logging.Logger("test")
-    logger.addFilter(lambda record: records.append(record) is None)
+    handler = BufferingHandler(10)
+    logger.addHandler(handler)
     event(logger, logging.ERROR, "two words", address="127.0.0.1:9191", error='a "b"\nc\\', empty="")
-    assert formatted(records[0]) == (
+    assert formatted(handler.buffer[0]) == (
         'level=error msg="two words" address=127.0.0.1:9191 error="a \\"b\\"\\nc\\\\" empty=""'
     )
 
