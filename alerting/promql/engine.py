@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from alerting.model.labels import Labels
-from alerting.model.series import FloatArray, IntArray
+from alerting.model.series import IntArray
 from alerting.promql import nodes, samples
 from alerting.promql.annotations import Annotations
 from alerting.promql.budget import Budget
 from alerting.promql.check import kind_of
 from alerting.promql.errors import QueryError
-from alerting.promql.evaluate import Evaluator
+from alerting.promql.evaluate import Evaluated, Evaluator
 from alerting.promql.functions import call
 from alerting.promql.grid import Grid
+from alerting.promql.inspect import reach_ms
 from alerting.promql.value import Matrix, Result, Scalar, Series, String, Value, Vector
 from alerting.storage.ports import Querier
 
@@ -21,6 +25,8 @@ LOOKBACK_MS = 300_000
 SUBQUERY_STEP_MS = 60_000
 MAX_SAMPLES = 20_000_000  # 16 bytes each at most while a query runs; Prometheus' limit is 50 million
 MAX_STEPS = 1_000_000
+# A long range is answered piece by piece, so that only the samples of one piece are in memory.
+SLICE_MS = 86_400_000
 
 
 class Engine:
@@ -69,12 +75,15 @@ class Engine:
             raise QueryError(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
         times = start_ms + step_ms * np.arange(steps, dtype=np.int64)
         evaluator = self._evaluator(times, deadline, is_range=True)
+        points = Budget(self._max_samples, deadline)
+        collected: dict[Labels, list[Series]] = {}
         with np.errstate(all="ignore"):
-            value = evaluator.value(expr)
-        if isinstance(value, Grid):
-            matrix = _matrix(value, times)
-        else:
-            matrix = Matrix([Series(Labels(), times, np.asarray(value, dtype=np.float64))])
+            for part in _slices(times, step_ms, reach_ms(expr)):
+                budget = Budget(self._max_samples, deadline)
+                for series in _series(replace(evaluator, times=part, budget=budget).value(expr), part):
+                    points.take(len(series.times))
+                    collected.setdefault(series.labels, []).append(series)
+        matrix = Matrix([_joined(pieces) for _, pieces in sorted(collected.items())])
         return Result(matrix, evaluator.notes.warnings, evaluator.notes.infos)
 
     def _evaluator(self, times: IntArray, deadline: float | None, *, is_range: bool) -> Evaluator:
@@ -113,12 +122,28 @@ def _raw(window: samples.Windows) -> Matrix:
     return Matrix(sorted(found, key=lambda series: series.labels))
 
 
-def _matrix(grid: Grid, times: IntArray) -> Matrix:
-    series = []
-    for row, labels in enumerate(grid.labels):
-        values: FloatArray = grid.values[row]
-        if grid.present is None:
-            series.append(Series(labels, times, values))
-        elif grid.present[row].any():
-            series.append(Series(labels, times[grid.present[row]], values[grid.present[row]]))
-    return Matrix(sorted(series, key=lambda item: item.labels))
+def _slices(times: IntArray, step_ms: int, reach: int) -> list[IntArray]:
+    """The evaluation times in pieces; each is long against what it reads before its first time."""
+    size = max(SLICE_MS, 2 * reach) // step_ms + 1
+    return [times[start : start + size] for start in range(0, len(times), size)]
+
+
+def _series(value: Evaluated, times: IntArray) -> Iterator[Series]:
+    """The rows of a grid, or the one of a scalar, without the times where they have no value."""
+    if not isinstance(value, Grid):
+        yield Series(Labels(), times, np.asarray(value, dtype=np.float64))
+        return
+    for row, labels in enumerate(value.labels):
+        if value.present is None:
+            yield Series(labels, times, value.values[row])
+        else:
+            here = value.present[row]
+            if here.any():
+                yield Series(labels, times[here], value.values[row][here])
+
+
+def _joined(pieces: list[Series]) -> Series:
+    if len(pieces) == 1:
+        return pieces[0]
+    times = np.concatenate([piece.times for piece in pieces])
+    return Series(pieces[0].labels, times, np.concatenate([piece.values for piece in pieces]))

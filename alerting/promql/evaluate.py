@@ -111,7 +111,7 @@ class Evaluator:
         else:
             raise ExecutionError("expected a range vector")
         self.budget.take(len(found.times) + len(found.labels) * self.steps)
-        window = samples.windows(found, ends, expr.range_ms, self.times)
+        window = samples.windows(found, ends, expr.range_ms, self.times, self.budget)
         if len(ends) < self.steps:
             shape = (len(found.labels), self.steps)
             # A fixed window looks the same from every time; the functions expect a column for each.

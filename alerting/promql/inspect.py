@@ -20,3 +20,12 @@ def metric_names(expr: nodes.Expr) -> set[str]:
         for matcher in matchers
         if matcher.name == "__name__" and matcher.op == "="
     }
+
+
+def reach_ms(expr: nodes.Expr) -> int:
+    """How far before its evaluation time an expression looks through range vectors, in milliseconds; offsets and the
+    lookback of instant vectors not counted."""
+    below = max((reach_ms(child) for child in nodes.children(expr)), default=0)
+    if isinstance(expr, nodes.MatrixSelector | nodes.Subquery):
+        return below + expr.range_ms
+    return below

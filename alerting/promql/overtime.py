@@ -18,7 +18,7 @@ from alerting.promql.sums import window_means, window_sums
 Answer = tuple[FloatArray, BoolArray]
 
 # Functions that look at all samples of a window at once copy them to padded blocks of at most this many values.
-_BLOCK = 2_000_000
+_BLOCK = 500_000
 
 
 def sum_over_time(window: Windows) -> Answer:
@@ -172,6 +172,7 @@ def blocks(window: Windows) -> Iterator[tuple[IntArray, IntArray, BoolArray]]:
     order = order[np.searchsorted(counts[order], 1) :]
     done = 0
     while done < len(order):
+        window.budget.check_time()
         # Lengths rise: a block that ends where its longest window still fits.
         take = max(1, _BLOCK // max(int(counts[order[done]]), 1))
         while take > 1 and take * int(counts[order[min(done + take, len(order)) - 1]]) > 2 * _BLOCK:

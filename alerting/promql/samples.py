@@ -9,6 +9,7 @@ import numpy as np
 
 from alerting.model.labels import Labels
 from alerting.model.series import FloatArray, IntArray, SeriesData, is_stale
+from alerting.promql.budget import Budget
 from alerting.promql.grid import Grid
 
 
@@ -63,7 +64,7 @@ class Windows:
     """A range vector at many times: window [i, j] holds samples ``low[i, j] <= k < high[i, j]`` of the flat arrays.
 
     ``ends`` are the right ends of the windows (one for each column, offset applied), ``range_ms`` their length;
-    ``eval_times`` the times the query asks for.
+    ``eval_times`` the times the query asks for. Functions that take long ask ``budget`` whether there is time left.
     """
 
     samples: Samples
@@ -72,6 +73,7 @@ class Windows:
     ends: IntArray
     range_ms: int
     eval_times: IntArray
+    budget: Budget
 
     @property
     def labels(self) -> list[Labels]:
@@ -82,7 +84,7 @@ class Windows:
         return self.high - self.low
 
 
-def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArray) -> Windows:
+def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArray, budget: Budget) -> Windows:
     """The windows (end - range, end] of every series."""
     rows = len(samples.labels)
     if len(ends) == 1:
@@ -94,7 +96,7 @@ def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArra
         starts = samples.bounds[:-1]
         low = starts + before[samples.bounds[1:]] - before[starts]
         high = starts + upto[samples.bounds[1:]] - upto[starts]
-        return Windows(samples, low.reshape(-1, 1), high.reshape(-1, 1), ends, range_ms, eval_times)
+        return Windows(samples, low.reshape(-1, 1), high.reshape(-1, 1), ends, range_ms, eval_times, budget)
     low = np.empty((rows, len(ends)), dtype=np.int64)
     high = np.empty((rows, len(ends)), dtype=np.int64)
     starts_ms = ends - range_ms
@@ -105,7 +107,7 @@ def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArra
         high[row] = np.searchsorted(times, ends, side="right")
         low[row] += part.start
         high[row] += part.start
-    return Windows(samples, low, high, ends, range_ms, eval_times)
+    return Windows(samples, low, high, ends, range_ms, eval_times, budget)
 
 
 def latest(found: Sequence[SeriesData], times: IntArray, lookback_ms: int) -> tuple[Grid, FloatArray]:

@@ -143,6 +143,7 @@ def _exact_sums(window: Windows) -> tuple[FloatArray, FloatArray, BoolArray]:
 def _slowly(window: Windows, out: FloatArray, exact: BoolArray, reduce: Callable[[list[float]], float]) -> None:
     """Fill the rows that are not exact, one window after the other."""
     for row in np.flatnonzero(~exact).tolist():
+        window.budget.check_time()
         part = window.samples.series(row)
         values = window.samples.values[part].tolist()
         lows, highs = window.low[row].tolist(), window.high[row].tolist()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import time
 
@@ -7,9 +8,10 @@ import pytest
 
 from alerting.model.labels import Labels
 from alerting.model.series import STALE
+from alerting.promql import overtime
 from alerting.promql.engine import Engine
 from alerting.promql.errors import ExecutionError, QueryError, QueryTimeout
-from alerting.promql.inspect import metric_names, selectors
+from alerting.promql.inspect import metric_names, reach_ms, selectors
 from alerting.promql.parse import parse
 from alerting.promql.value import Matrix, Result, Scalar, String, Vector
 from tests.support.memory_querier import MemoryQuerier
@@ -104,6 +106,37 @@ def test_the_deadline_ends_a_query(querier: MemoryQuerier) -> None:
     assert caught.value.kind == "timeout"
 
 
+def test_the_deadline_ends_a_long_function(querier: MemoryQuerier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overtime, "_BLOCK", 10)
+    clock = itertools.count()
+    monkeypatch.setattr("alerting.promql.budget.time.monotonic", lambda: next(clock))
+    for text in ("quantile_over_time(0.5, x_total[5m])", "stddev_over_time(x_total[5m])", "deriv(x_total[5m])"):
+        reading = next(clock)
+        with pytest.raises(QueryTimeout):
+            Engine(querier).range(parse(text), 0, 1_000_000, 5000, deadline=reading + 20)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum by (job) (rate(x_total[1m]))",
+        "x_total @ end() - x_total @ start()",
+        "avg_over_time(rate(x_total[1m])[2m:7s] offset 10s)",
+        "topk(1, x_total offset 100s)",
+        "time()",
+        "gone or x_total > 200",
+    ],
+)
+def test_a_long_range_is_answered_in_pieces(querier: MemoryQuerier, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Engine(querier).range(parse(text), 0, 1_000_000, 3000).value
+    monkeypatch.setattr("alerting.promql.engine.SLICE_MS", 30_000)
+    pieces = Engine(querier).range(parse(text), 0, 1_000_000, 3000).value
+    assert isinstance(whole, Matrix)
+    assert isinstance(pieces, Matrix)
+    assert [(s.labels, list(s)) for s in whole] == [(s.labels, list(s)) for s in pieces]
+    assert len(whole) > 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -188,3 +221,5 @@ def test_what_a_query_reads() -> None:
         ['__name__=~"z.*"'],
     ]
     assert metric_names(expr) == {"x_total", "y"}
+    assert reach_ms(expr) == 3_600_000
+    assert reach_ms(parse("max_over_time(rate(x_total[5m])[1h:]) + y")) == 3_900_000

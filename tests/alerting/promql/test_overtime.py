@@ -16,6 +16,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import STALE, SeriesData
 from alerting.promql import overtime, rates
 from alerting.promql.annotations import Annotations
+from alerting.promql.budget import Budget
 from alerting.promql.samples import Windows, from_series, windows
 
 Row = list[tuple[int, float]]
@@ -39,7 +40,7 @@ def window_of(series: list[Row], ends: list[int], length: int) -> Windows:
         for index, row in enumerate(series)
     ]
     times = np.array(ends, dtype=np.int64)
-    return windows(from_series(data), times, length, times)
+    return windows(from_series(data), times, length, times, Budget(10**9, None))
 
 
 def bits(value: float) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerting.model.labels import Labels
 from alerting.model.series import SeriesData
+from alerting.promql.budget import Budget
 from alerting.promql.samples import Windows, from_series, windows
 from alerting.promql.sums import row_sums, scalar_mean, scalar_sum, window_means, window_sums
 
@@ -30,7 +31,7 @@ def window_of(series: list[list[float]], ends: list[int], length: int) -> Window
         for index, row in enumerate(series)
     ]
     times = np.array(ends, dtype=np.int64)
-    return windows(from_series(data), times, length, times)
+    return windows(from_series(data), times, length, times, Budget(10**9, None))
 
 
 @settings(max_examples=150)
