@@ -40,8 +40,6 @@ class App:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._cleanups: list[Callable[[], None]] = []
-        settings = replace(options.settings, on_stop=self._cleanups.append)
-        self._collectors = registry.build(settings, options.disabled)
         self._web: web.AppRunner | None = None
 
     @property
@@ -53,10 +51,11 @@ class App:
         return str(host), int(port)
 
     async def start(self) -> None:
-        """Begin to listen. Raises CannotListen."""
-        runner = Runner(self._collectors, self._options.deadline)
+        """Make the collectors and begin to listen. Raises CannotListen; ``stop`` is to be called then, too."""
+        settings = replace(self._options.settings, on_stop=self._cleanups.append)
+        collectors = registry.build(settings, self._options.disabled)
         self._web = web.AppRunner(
-            Pages(runner).application(),
+            Pages(Runner(collectors, self._options.deadline)).application(),
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE,
@@ -73,7 +72,7 @@ class App:
             await self.stop()
             raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         host, port = self.address
-        event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(self._collectors))
+        event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(collectors))
 
     async def stop(self) -> None:
         """Finish what is being answered (3 s at most), stop listening, end what collectors have started."""

@@ -139,9 +139,9 @@ async def serve(app: App, manager: ServiceManager) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await app.start()
-    manager.tell("READY=1")
     try:
+        await app.start()
+        manager.tell("READY=1")
         while not stop.is_set():
             try:
                 async with asyncio.timeout(manager.heartbeat):

@@ -6,12 +6,16 @@ https://prometheus.io/docs/instrumenting/exposition_formats/. Names are written 
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exporters.catalog.metric import Metric
 from exporters.collector import Family
+from exporters.log import event
+
+_log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,6 +38,7 @@ class Renderer:
     def __init__(self) -> None:
         self._known: dict[str, _Remembered] = {}
         self._size = 0
+        self._faults: set[str] = set()
 
     def render(self, families: Iterable[Family]) -> bytes:
         """A page. Families of one name are told together; of two equal series the first one stands.
@@ -54,12 +59,21 @@ class Renderer:
             prefixes = known.prefixes
             for labels, value in rows:
                 prefix = prefixes.get(labels)
-                if prefix is None:
-                    prefix = prefixes[labels] = series(metric, labels)
-                    self._size += 1
-                text = repr(value)
-                out.append(f"{prefix}{text if text[-1].isdigit() else _SPECIAL[text]}\n")
+                try:
+                    if prefix is None:
+                        prefix = prefixes[labels] = series(metric, labels)
+                        self._size += 1
+                    text = repr(value)
+                    out.append(f"{prefix}{text if text[-1].isdigit() else _SPECIAL[text]}\n")
+                except (ValueError, KeyError) as error:
+                    self._complain(metric.name, f"{error}")
         return "".join(out).encode("utf-8", "replace")
+
+    def _complain(self, name: str, fault: str) -> None:
+        """A sample that cannot be written is a fault of its collector's; the page goes on without it."""
+        if name not in self._faults and len(self._faults) < MAX_REMEMBERED:
+            self._faults.add(name)
+            event(_log, logging.ERROR, "sample left out", metric=name, error=fault)
 
 
 def head(metric: Metric) -> str:
@@ -90,7 +104,7 @@ def merge(families: Iterable[Family]) -> list[tuple[Metric, Sequence[tuple[tuple
 
 
 def series(metric: Metric, labels: tuple[str, ...]) -> str:
-    """The series and the space before the value. Labels that do not fit the metric are a fault of ours."""
+    """The series and the space before the value. Raises ValueError when the labels do not fit the metric."""
     if len(labels) != len(metric.labels):
         raise ValueError(f"{metric.name} has labels {metric.labels}, got {len(labels)} values")
     if not labels:

@@ -1,4 +1,4 @@
-"""The table of collectors: name, what makes it, which boards have it. Nothing registers itself."""
+"""The table of collectors: name, what makes it, which nodes have it. Nothing registers itself."""
 
 from __future__ import annotations
 
@@ -67,10 +67,9 @@ def _file_systems(settings: Settings) -> Collector:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``boards``: beginnings of the board names that have it; empty: every board."""
+    """``wanted``: whether this node has it, by its board or its settings."""
 
     factory: Factory
-    boards: tuple[str, ...] = ()
     wanted: Callable[[Settings], bool] = field(default=lambda _: True)
 
 
@@ -95,7 +94,7 @@ TABLE: Mapping[str, Entry] = {
     "hwmon": Entry(_board_roots("hwmon:HardwareMonitors")),
     "loadavg": Entry(_roots("kernel:LoadAverage")),
     "meminfo": Entry(_roots("memory:MemoryInfo")),
-    "mmc": Entry(_roots("disks:MmcWear")),
+    "mmc": Entry(_board_roots("disks:MmcWear")),
     "netclass": Entry(_roots("network:NetworkClass")),
     "netdev": Entry(_roots("network:NetworkTraffic")),
     "netstat": Entry(_roots("protocols:NetStat")),
@@ -123,13 +122,14 @@ TABLE: Mapping[str, Entry] = {
 def build(
     settings: Settings, disabled: Collection[str] = (), table: Mapping[str, Entry] = TABLE
 ) -> dict[str, Collector]:
-    """The collectors of this node's board, without the disabled ones, in the order of the table."""
+    """The collectors this node has, without the disabled ones, in the order of the table.
+
+    Making them begins what samples in the background; ``settings.on_stop`` is given what ends it.
+    """
     return {
         name: entry.factory(settings)
         for name, entry in table.items()
-        if name not in disabled
-        and entry.wanted(settings)
-        and (not entry.boards or settings.identity.board.startswith(entry.boards))
+        if name not in disabled and entry.wanted(settings)
     }
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from exporters.catalog import storage
 from exporters.catalog.metric import Metric
-from exporters.collector import Family, NoData
+from exporters.collector import CollectorFailed, Family, NoData
 from exporters.collectors.shape import Row, families
-from exporters.sources.files import Roots, read
+from exporters.sources.files import Roots, printable, read
 from exporters.sources.mounts import Asker, Mount, Usage, parse_mounts
 
 # Defaults of node_exporter.
@@ -44,7 +44,7 @@ class FileSystems:
         answers = self._asker.ask(paths.values())
         rows: dict[Metric, list[Row]] = {metric: [] for metric in _METRICS}
         for mount in mounts:
-            labels = (mount.device, mount.mountpoint, mount.fstype)
+            labels = (printable(mount.device), printable(mount.mountpoint), mount.fstype)
             answer = answers[paths[mount]]
             rows[storage.FS_DEVICE_ERROR].append((labels, 0.0 if isinstance(answer, Usage) else 1.0))
             rows[storage.FS_READONLY].append((labels, float(mount.read_only)))
@@ -55,9 +55,9 @@ class FileSystems:
 
     def _mounts(self) -> list[Mount]:
         try:
-            text = read(self._roots.proc("1/mounts"))
-        except NoData:
-            text = read(self._roots.proc("mounts"))
+            text = read(self._roots.proc("1/mounts"), "surrogateescape")
+        except (NoData, CollectorFailed):  # another user's process may be hidden from us
+            text = read(self._roots.proc("mounts"), "surrogateescape")
         found: dict[tuple[str, str, str], Mount] = {}
         for mount in parse_mounts(text):
             if self._types.match(mount.fstype):

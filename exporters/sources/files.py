@@ -60,14 +60,22 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
     return b"".join(parts)
 
 
-def read(path: str) -> str:
-    """A file that makes or breaks its collector: NoData when there is none, CollectorFailed when unreadable."""
+def read(path: str, errors: str = "replace") -> str:
+    """A file that makes or breaks its collector: NoData when there is none, CollectorFailed when unreadable.
+
+    With ``errors="surrogateescape"`` names in it can be handed back to the kernel as they are; see ``printable``.
+    """
     try:
-        return read_bytes(path).decode("utf-8", "replace")
+        return read_bytes(path).decode("utf-8", errors)
     except OSError as error:
         if error.errno in _MISSING:
             raise NoData(f"{path}: not there") from error
         raise CollectorFailed(f"{path}: {error.strerror}") from error
+
+
+def printable(text: str) -> str:
+    """A name with odd bytes as a label may hold it."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def attribute(path: str) -> str | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,9 +66,13 @@ def test_an_empty_family_is_not_told() -> None:
     assert Renderer().render([Family(GAUGE, [])]) == b""
 
 
-def test_labels_that_do_not_fit_are_a_fault() -> None:
-    with pytest.raises(ValueError, match="a_gauge has labels"):
-        Renderer().render([Family(GAUGE, [(("a", "b"), 1.0)])])
+def test_a_collectors_fault_costs_its_sample_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    renderer = Renderer()
+    no_number: Any = None
+    for _ in range(3):
+        page = renderer.render([Family(GAUGE, [(("a", "b"), 1.0), (("c",), no_number), (("d",), 2.0)])])
+        assert [line for line in page.decode().splitlines() if line[0] != "#"] == ['a_gauge{x="d"} 2.0']
+    assert [record.getMessage() for record in caplog.records] == ["sample left out"]
 
 
 def test_the_memory_of_prefixes_is_bounded_and_right_after_it_was_dropped() -> None:

@@ -98,6 +98,7 @@ async def test_a_taken_port_is_told(app: App) -> None:
     second = App(Options(settings("vm"), (host, port), WANTED))
     with pytest.raises(CannotListen, match=f"cannot listen on {host}:{port}"):
         await second.start()
+    await second.stop()
 
 
 async def test_what_collectors_started_is_ended_after_listening() -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,14 @@ def test_excludes_can_be_chosen(release: threading.Event) -> None:
     asker = Asker(statvfs=FakeStatvfs(release))
     found = samples(FileSystems(roots("pi"), asker, "^/(mnt|run)($|/)", "^(vfat|proc|overlay)$").collect())
     assert {key[1:] for key in found} == {CARD}
+
+
+def test_odd_bytes_in_a_name(tmp_path: Path, release: threading.Event) -> None:
+    (tmp_path / "mounts").write_bytes(b"/dev/sda1 /caf\xe9 ext4 rw 0 0\n/dev/sda2 /\xc3\xa9 ext4 rw 0 0\n")
+    statvfs = FakeStatvfs(release)
+    found = samples(FileSystems(Roots(str(tmp_path)), Asker(statvfs=statvfs)).collect())
+    assert {key[2] for key in found} == {"/caf\ufffd", "/\u00e9"}
+    assert os.fsencode(statvfs.asked[0]) == b"/caf\xe9", "the kernel is asked for the name it gave"
 
 
 def test_this_machine() -> None:
