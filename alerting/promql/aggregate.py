@@ -13,6 +13,7 @@ from alerting.model.labels import METRIC_NAME, Labels
 from alerting.model.series import BoolArray, FloatArray
 from alerting.promql import nodes
 from alerting.promql.annotations import Annotations
+from alerting.promql.budget import Budget
 from alerting.promql.grid import EMPTY, Grid, compact, empty, merged
 from alerting.promql.overtime import quantiles
 from alerting.promql.sums import row_sums, scalar_mean, scalar_sum
@@ -75,7 +76,7 @@ def quantile(expr: nodes.Aggregate, grid: Grid, which: FloatArray, notes: Annota
     return compact(list(groups), values, present)
 
 
-def count_values(expr: nodes.Aggregate, grid: Grid, label: str) -> Grid:
+def count_values(expr: nodes.Aggregate, grid: Grid, label: str, budget: Budget) -> Grid:
     """How often each value occurs in a group; the value becomes a label."""
     mask = grid.mask()
     steps = grid.values.shape[1]
@@ -86,6 +87,7 @@ def count_values(expr: nodes.Aggregate, grid: Grid, label: str) -> Grid:
                 text = format_plain(float(grid.values[row, column]))
                 series = key.merged(((label, text),))
                 if series not in counts:
+                    budget.take(steps)
                     counts[series] = np.zeros(steps)
                 counts[series][column] += 1
     if not counts:

@@ -72,9 +72,9 @@ def _signature_of(matching: nodes.Matching) -> Callable[[Labels], Signature]:
     """The function that gives the part of a label set that must agree on both sides."""
     names = frozenset(matching.labels)
     if matching.on:
-        return lambda labels: tuple(pair for pair in labels if pair[0] in names)
+        return lambda labels: tuple([pair for pair in labels if pair[0] in names])
     names |= {METRIC_NAME}
-    return lambda labels: tuple(pair for pair in labels if pair[0] not in names)
+    return lambda labels: tuple([pair for pair in labels if pair[0] not in names])
 
 
 class _OneSide:
@@ -155,6 +155,9 @@ def _set_operator(op: str, left: Grid, right: Grid, signature: Callable[[Labels]
         return left
     if not right.labels:
         return empty(left.values.shape[1])
+    if left.present is None and right.present is None:
+        known = {signature(labels) for labels in right.labels}
+        return _filtered(left, [(signature(labels) in known) is (op == "and") for labels in left.labels])
     covered = _covered(right, signature)
     present = left.mask().copy()
     for row, labels in enumerate(left.labels):
@@ -171,6 +174,10 @@ def _or(left: Grid, right: Grid, signature: Callable[[Labels], Signature]) -> Gr
         return right
     if not right.labels:
         return left
+    if left.present is None and right.present is None:
+        known = {signature(labels) for labels in left.labels}
+        right = _filtered(right, [signature(labels) not in known for labels in right.labels])
+        return merged(Grid([*left.labels, *right.labels], np.concatenate((left.values, right.values))))
     covered = _covered(left, signature)
     present = right.mask().copy()
     for row, labels in enumerate(right.labels):
@@ -184,6 +191,10 @@ def _or(left: Grid, right: Grid, signature: Callable[[Labels], Signature]) -> Gr
             np.concatenate((left.mask(), present)),
         )
     )
+
+
+def _filtered(grid: Grid, keep: list[bool]) -> Grid:
+    return grid if all(keep) else grid.take([row for row, kept in enumerate(keep) if kept])
 
 
 def _covered(grid: Grid, signature: Callable[[Labels], Signature]) -> dict[Signature, BoolArray]:

@@ -91,7 +91,8 @@ class Evaluator:
         """The values of a selector and the times of their samples in seconds."""
         times = self._selected_times(selector.at, selector.offset_ms)
         found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
-        self.budget.take(len(found) * self.steps)
+        read = sum([len(series.times) for series in found]) if len(times) > 1 else 0
+        self.budget.take(read + len(found) * self.steps)
         grid, stamps = samples.latest(found, times, self.lookback_ms)
         if len(times) == self.steps:
             return grid, stamps
@@ -161,7 +162,7 @@ class Evaluator:
         if expr.param is None:
             return aggregate(expr, grid)
         if expr.op == "count_values":
-            return count_values(expr, grid, literal_text(expr.param))
+            return count_values(expr, grid, literal_text(expr.param), self.budget)
         parameter = self.scalar(expr.param)
         if expr.op == "quantile":
             return quantile(expr, grid, parameter, self.notes)

@@ -87,6 +87,10 @@ class Windows:
 def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArray, budget: Budget) -> Windows:
     """The windows (end - range, end] of every series."""
     rows = len(samples.labels)
+    if len(ends) == 1 and _all_inside(samples.times, int(ends[0]) - range_ms, int(ends[0])):
+        # What an instant query was given is its window.
+        low, high = samples.bounds[:-1].reshape(-1, 1), samples.bounds[1:].reshape(-1, 1)
+        return Windows(samples, low, high, ends, range_ms, eval_times, budget)
     if len(ends) == 1:
         # Times are compared on the flat array: no Python work for each series.
         before = np.zeros(len(samples.times) + 1, dtype=np.int64)
@@ -108,6 +112,10 @@ def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArra
         low[row] += part.start
         high[row] += part.start
     return Windows(samples, low, high, ends, range_ms, eval_times, budget)
+
+
+def _all_inside(times: IntArray, after_ms: int, last_ms: int) -> bool:
+    return not len(times) or (int(times.min()) > after_ms and int(times.max()) <= last_ms)
 
 
 def latest(found: Sequence[SeriesData], times: IntArray, lookback_ms: int) -> tuple[Grid, FloatArray]:

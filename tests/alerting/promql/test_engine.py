@@ -98,6 +98,26 @@ def test_a_query_cannot_hold_too_many_samples(querier: MemoryQuerier) -> None:
         small.range(parse("x_total"), 0, 1_000_000, 5000)
 
 
+def test_many_different_values_are_too_many_to_count(querier: MemoryQuerier) -> None:
+    with pytest.raises(ExecutionError, match="too many samples"):
+        Engine(querier, max_samples=20_000).range(parse('count_values("v", x_total)'), 0, 1_000_000, 5000)
+
+
+@pytest.mark.parametrize("opening", ["max_over_time((", "sum(", "-(", "abs(vector(scalar("])
+def test_the_deepest_accepted_query_is_answered(querier: MemoryQuerier, opening: str) -> None:
+    closing = {"max_over_time((": ")[1m:1m])", "sum(": ")", "-(": ")", "abs(vector(scalar(": ")))"}[opening]
+    levels = 100 // max(opening.count("("), 1)
+    text = opening * levels + "x_total{instance='a'}" + closing * levels
+    while True:
+        try:
+            expr = parse(text)
+            break
+        except QueryError:
+            text = text.removeprefix(opening).removesuffix(closing)
+    assert len(vector(instant(querier, text))) <= 1
+    assert isinstance(Engine(querier).range(expr, 900_000, 1_000_000, 50_000).value, Matrix)
+
+
 def test_the_deadline_ends_a_query(querier: MemoryQuerier) -> None:
     engine = Engine(querier)
     assert isinstance(engine.instant(parse("x_total"), 0, deadline=time.monotonic() + 60).value, Vector)
