@@ -51,7 +51,7 @@ class App:
         return str(host), int(port)
 
     async def start(self) -> None:
-        """Make the collectors and begin to listen. Raises CannotListen; ``stop`` is to be called then, too."""
+        """Make the collectors and begin to listen. Raises CannotListen, with nothing left running."""
         settings = replace(self._options.settings, on_stop=self._cleanups.append)
         collectors = registry.build(settings, self._options.disabled)
         self._web = web.AppRunner(

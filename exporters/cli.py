@@ -60,13 +60,22 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--config", type=Path, help="folder with cluster.yaml (default: $TIERWATCH_CONFIG)")
     found.add_argument("--node", required=True, help="this node's name in the inventory")
     found.add_argument("--listen", metavar="HOST:PORT", help="default: the node's address and exporter_port")
-    found.add_argument("--path.procfs", dest="procfs", default="/proc", metavar="DIR")
-    found.add_argument("--path.sysfs", dest="sysfs", default="/sys", metavar="DIR")
-    found.add_argument("--path.rootfs", dest="rootfs", default="/", metavar="DIR")
+    found.add_argument("--path.procfs", dest="procfs", default="/proc", metavar="DIR", help="default: /proc")
+    found.add_argument("--path.sysfs", dest="sysfs", default="/sys", metavar="DIR", help="default: /sys")
+    found.add_argument(
+        "--path.rootfs", dest="rootfs", default="/", metavar="DIR", help="where the host's root is; default: /"
+    )
     found.add_argument(
         "--collector.disable", dest="disable", default="", metavar="A,B", help=f"any of {', '.join(registry.TABLE)}"
     )
-    found.add_argument("--collector.deadline", dest="collector_deadline", type=seconds, default=DEADLINE, metavar="S")
+    found.add_argument(
+        "--collector.deadline",
+        dest="collector_deadline",
+        type=seconds,
+        default=DEADLINE,
+        metavar="S",
+        help=f"seconds a scrape waits for its collectors, or less when the scraper says so; default: {DEADLINE:g}",
+    )
     found.add_argument("--collector.textfile.directory", dest="textfile", metavar="DIR", help="folder of *.prom files")
     found.add_argument(
         "--collector.filesystem.mount-points-exclude",
@@ -74,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
         type=regex,
         default=filesystem.MOUNT_POINTS_EXCLUDE,
         metavar="REGEX",
+        help="default: /dev, /proc, /sys and containers' own",
     )
     found.add_argument(
         "--collector.filesystem.fs-types-exclude",
@@ -81,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
         type=regex,
         default=filesystem.FS_TYPES_EXCLUDE,
         metavar="REGEX",
+        help="default: what holds no files of the user's",
     )
     board_options.add(found)
     found.add_argument("--verbose", action="store_true", help="log what is only of interest when something is wrong")

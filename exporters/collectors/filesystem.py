@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 
@@ -9,8 +10,12 @@ from exporters.catalog import storage
 from exporters.catalog.metric import Metric
 from exporters.collector import CollectorFailed, Family, NoData
 from exporters.collectors.shape import Row, families
+from exporters.lanes import Stuck
+from exporters.log import event
 from exporters.sources.files import Roots, printable, read
 from exporters.sources.mounts import Asker, Mount, Usage, parse_mounts
+
+_log = logging.getLogger(__name__)
 
 # Defaults of node_exporter.
 MOUNT_POINTS_EXCLUDE = r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
@@ -35,6 +40,7 @@ class FileSystems:
     ) -> None:
         self._roots = roots
         self._asker = asker or Asker()
+        self._troubles: dict[str, str] = {}
         self._points = re.compile(mount_points_exclude)
         self._types = re.compile(fs_types_exclude)
 
@@ -51,7 +57,17 @@ class FileSystems:
             if isinstance(answer, Usage):
                 for metric, value in _readings(answer):
                     rows[metric].append((labels, float(value)))
+        self._tell({mount.mountpoint: trouble(answers[paths[mount]]) for mount in mounts})
         return families(rows)
+
+    def _tell(self, troubles: dict[str, str]) -> None:
+        """A mount that gives no answer is logged when that begins and when it ends, not at every scrape."""
+        for point, text in troubles.items():
+            if text and text != self._troubles.get(point):
+                event(_log, logging.WARNING, "file system gives no answer", mountpoint=printable(point), error=text)
+            elif not text and self._troubles.get(point):
+                event(_log, logging.INFO, "file system answers again", mountpoint=printable(point))
+        self._troubles = troubles
 
     def _mounts(self) -> list[Mount]:
         try:
@@ -66,6 +82,15 @@ class FileSystems:
             if not self._points.match(point):
                 found[mount.device, point, mount.fstype] = Mount(mount.device, point, mount.fstype, mount.read_only)
         return list(found.values())[:MAX_MOUNTS]
+
+
+def trouble(answer: Usage | Stuck | Exception) -> str:
+    """What is wrong with a mount, in words; empty when nothing is."""
+    if isinstance(answer, Usage):
+        return ""
+    if isinstance(answer, Stuck):
+        return "statvfs does not return"
+    return f"{getattr(answer, 'strerror', None) or answer}"
 
 
 def _readings(usage: Usage) -> tuple[tuple[Metric, int], ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,9 +18,18 @@ from tests.exporters.support import HOSTS, settings
 HERE = frozenset({"process", "timex", "filesystem", "pi_throttle", "pi_voltage"})
 
 
-@pytest.mark.parametrize("host", ["vm", "pi"])
-async def test_page(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize("host", ["vm", "pi"])
+async def test_page(host: str) -> None:
     collectors = build(settings(host), disabled=HERE)
     assert set(collectors) <= set(TABLE) - HERE
     page = Renderer().render(await Runner(collectors, deadline=20.0).collect()).decode()

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 
 from exporters.app import App, CannotListen, Options
 from exporters.registry import TABLE
-from exporters.web import MAX_FIELD_BYTES, accepts_gzip, patience
-from tests.exporters.support import only, settings
+from exporters.runner import Runner
+from exporters.web import MAX_FIELD_BYTES, MAX_REQUESTS, SCRAPE_TIMEOUT, Pages, accepts_gzip, patience
+from tests.exporters.support import Constant, Hanging, only, settings
 
 WANTED = only({"loadavg", "exporter"}, TABLE)
 
@@ -110,6 +113,42 @@ async def test_what_collectors_started_is_ended_after_listening() -> None:
     assert ended == ["last made", "first made"]
     with pytest.raises(RuntimeError, match="not listening"):
         _ = app.address
+
+
+async def test_the_scrapers_timeout_is_kept_when_a_collector_hangs() -> None:
+    hanging = Hanging()
+    pages = Pages(Runner({"hanging": hanging, "good": Constant()}, deadline=20.0))
+    try:
+        async with TestServer(pages.application()) as server, aiohttp.ClientSession(server.make_url("/")) as client:
+            begun = time.monotonic()
+            async with client.get("/metrics", headers={SCRAPE_TIMEOUT: "0.5"}) as answer:
+                page = await answer.text()
+            assert time.monotonic() - begun < 0.5
+    finally:
+        hanging.release.set()
+    assert 'node_scrape_collector_success{collector="hanging"} 0.0\n' in page
+    assert 'tierwatch_example{name="a"} 1.0\n' in page
+
+
+async def test_more_requests_than_can_wait_are_refused() -> None:
+    hanging = Hanging()
+    pages = Pages(Runner({"hanging": hanging}, deadline=20.0))
+    many = aiohttp.TCPConnector(limit=0)
+    async with (
+        TestServer(pages.application()) as server,
+        aiohttp.ClientSession(server.make_url("/"), connector=many) as client,
+    ):
+
+        async def status() -> int:
+            async with client.get("/metrics") as answer:
+                return answer.status
+
+        requests = [asyncio.ensure_future(status()) for _ in range(MAX_REQUESTS + 5)]
+        done, _ = await asyncio.wait(requests, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        hanging.release.set()
+        found = await asyncio.gather(*requests)
+    assert [request.result() for request in done] == [503] * len(done)
+    assert (found.count(503), found.count(200)) == (5, MAX_REQUESTS)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -57,7 +58,8 @@ def test_sizes_and_defaults_of_what_is_left_out(release: threading.Event) -> Non
     assert f"{HOSTS}/pi/mnt/my media" in statvfs.asked
 
 
-def test_a_hung_mount_costs_its_own_series_only(release: threading.Event) -> None:
+def test_a_hung_mount_costs_its_own_series_only(release: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     statvfs = FakeStatvfs(release, hang="my media")
     collector = FileSystems(roots("pi"), Asker(deadline=0.3, statvfs=statvfs))
     begun = time.monotonic()
@@ -83,6 +85,10 @@ def test_a_hung_mount_costs_its_own_series_only(release: threading.Event) -> Non
             break
         time.sleep(0.01)
     assert found["node_filesystem_avail_bytes", *NFS] == 300 * 4096
+    assert [record.getMessage() for record in caplog.records] == [
+        "file system gives no answer",
+        "file system answers again",
+    ]
 
 
 def test_an_error_of_a_mount_is_its_own(release: threading.Event) -> None:
