@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 10.0
 # The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -128,6 +129,7 @@ class Database:
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
+        connection.text_factory = _text
         try:
             with _our_errors(self.path):
                 connection.execute(f"PRAGMA page_size={self._page_size}")
@@ -145,6 +147,8 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not 0 <= version <= len(self._migrations) + BELIEVABLE:
+            raise DatabaseDamaged(f"{self.path}: schema version {version}")
         if version > len(self._migrations):
             raise StorageError(
                 f"{self.path}: made by a newer version (schema {version}, this one knows {len(self._migrations)}); "
@@ -201,10 +205,17 @@ def move_aside(path: Path, now_ms: int) -> Path:
     return target
 
 
+def _text(data: bytes) -> str:
+    """Text whose bytes were damaged is for the reader to judge, not a reason to fail."""
+    return data.decode("utf-8", "replace")
+
+
 @contextmanager
 def _our_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
+        raise DatabaseDamaged(f"{path}: text that is no UTF-8") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         if code is not None and code & 0xFF in _DAMAGED:

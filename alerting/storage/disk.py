@@ -9,6 +9,7 @@ them, so a row in both is read once.
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from alerting.model.labels import Labels
 from alerting.storage.codec import Damaged, IdArray
 from alerting.storage.database import Database, DatabaseDamaged, Reader
 from alerting.storage.options import MIB
+from alerting.storage.ports import StorageError
 from alerting.storage.registry import Series
+
+log = logging.getLogger(__name__)
 
 PAGE = 4096
 WAL_FRAME = PAGE + 24  # https://www.sqlite.org/fileformat.html section 4.1
@@ -96,7 +100,10 @@ class Loaded:
     sources: dict[int, tuple[str, int]]
     series: list[tuple[int, int, Labels]]
     blocks: list[Block]
-    blocks_lost: int
+    blocks_lost: list[int]
+    next_block: int
+    next_series: int
+    """Above every number on disk, also those of blocks and series that were left out."""
     tail: list[tuple[int, int, bytes]]
     """(row, group, blob) in the order of writing."""
 
@@ -116,12 +123,17 @@ class Disk:
         self._reader = Reader(path)
 
     def load_or_start_empty(self, now_ms: int) -> Loaded:
-        """``load``; a file that opens but cannot be read goes aside."""
+        """``load``; a file that opens but cannot be read, or lacks its tables, goes aside."""
         try:
             return self.load()
-        except DatabaseDamaged:
-            self.start_empty(now_ms)
-            return self.load()
+        except (DatabaseDamaged, TypeError, ValueError) as error:
+            log.warning("%s: %s", self.path, error)
+        except StorageError as error:
+            if "no such" not in str(error):
+                raise
+            log.warning("%s", error)
+        self.start_empty(now_ms)
+        return self.load()
 
     def load(self) -> Loaded:
         """Everything but the chunks. A block or a series that makes no sense is left out."""
@@ -133,7 +145,7 @@ class Disk:
                 series.append((int(series_id), int(source), Labels.of(json.loads(text))))
             except (ValueError, TypeError):
                 continue
-        blocks, lost, shared = [], 0, dict[bytes, Members]()
+        blocks, lost, shared = [], list[int](), dict[bytes, Members]()
         columns = "id, source, level, start_ms, end_ms, count, bytes, members"
         for *numbers, members in rows(f"SELECT {columns} FROM blocks ORDER BY start_ms, id"):  # noqa: S608
             try:
@@ -142,9 +154,13 @@ class Disk:
                 block_id, source, level, start_ms, end_ms, count, size = (int(number) for number in numbers)
                 blocks.append(Block(block_id, source, level, start_ms, end_ms, count, size, shared[members]))
             except (Damaged, TypeError, ValueError):
-                lost += 1
+                lost.append(int(numbers[0]))
         tail = [(int(i), int(grp), bytes(data)) for i, grp, data in rows("SELECT id, grp, data FROM tail ORDER BY id")]
-        return Loaded(sources, series, blocks, lost, tail)
+        ((block_top, chunk_top, series_top),) = rows(
+            "SELECT (SELECT max(id) FROM blocks), (SELECT max(key) FROM chunks), (SELECT max(id) FROM series)"
+        )
+        next_block = max(block_top or 0, (chunk_top or 0) >> BUNDLE_BITS) + 1
+        return Loaded(sources, series, blocks, lost, next_block, (series_top or 0) + 1, tail)
 
     def write_tail(
         self,
@@ -162,7 +178,7 @@ class Disk:
             connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", _texts(series))
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((gone,) for gone in instead_of))
             connection.execute("INSERT INTO tail (id, grp, data) VALUES (?, ?, ?)", (row, group, data))
-        self._log_pages += len(data) // PAGE + 3
+        self._log_pages += len(data) // PAGE + 6
 
     def write_sealed(self, new: NewBlock | None, source: int, *, sealed: int, groups: Sequence[int]) -> None:
         """A block in (None: its rows had no sample), the source's mark up, the tail's ``groups`` out."""
@@ -176,10 +192,10 @@ class Disk:
     def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
         with self._database.transaction() as connection:
             _insert(connection, new)
-            _delete(connection, replaces)
+            _delete(connection, [block.id for block in replaces])
         self._log_pages += new.block.bytes // PAGE + 10
 
-    def delete_blocks(self, blocks: Sequence[Block], series: Iterable[int] = ()) -> None:
+    def delete_blocks(self, blocks: Sequence[int], series: Iterable[int] = ()) -> None:
         with self._database.transaction() as connection:
             _delete(connection, blocks)
             connection.executemany("DELETE FROM series WHERE id = ?", ((one,) for one in series))
@@ -208,12 +224,8 @@ class Disk:
         self._log_counted = 0 if logged == copied else logged  # a log copied whole is written from its start again
 
     def used_bytes(self) -> int:
-        """Pages in use; free ones inside the file are not counted."""
+        """Pages in use: what the limit of size speaks of. Free ones inside the file and the log are not counted."""
         return (self._database.pragma("page_count") - self._database.pragma("freelist_count")) * PAGE
-
-    def kept_bytes(self) -> int:
-        """What the limit of size speaks of: pages in use and the write-ahead log."""
-        return self.used_bytes() + _file_size(self.path.with_name(self.path.name + "-wal"))
 
     def file_bytes(self) -> int:
         return _file_size(self.path) + _file_size(self.path.with_name(self.path.name + "-wal"))
@@ -249,10 +261,10 @@ def _insert(connection: Any, new: NewBlock) -> None:
     connection.executemany("INSERT INTO chunks VALUES (?, ?)", enumerate(new.chunks, block.id << BUNDLE_BITS))
 
 
-def _delete(connection: Any, blocks: Sequence[Block]) -> None:
+def _delete(connection: Any, blocks: Sequence[int]) -> None:
     for block in blocks:
-        connection.execute("DELETE FROM blocks WHERE id = ?", (block.id,))
-        first = block.id << BUNDLE_BITS
+        connection.execute("DELETE FROM blocks WHERE id = ?", (block,))
+        first = block << BUNDLE_BITS
         connection.execute("DELETE FROM chunks WHERE key BETWEEN ? AND ?", (first, first + (1 << BUNDLE_BITS) - 1))
 
 

@@ -16,7 +16,7 @@ class StoreOptions:
 
     retention_ms: int = 30 * DAY_MS
     max_bytes: int = 4096 * MIB
-    """Of the database file with its write-ahead log; the oldest data goes first."""
+    """Of the database file, the oldest data going first; its write-ahead log comes on top (some 16 to 32 MiB)."""
 
     seal_after_ms: int = 20 * MINUTE_MS
     """A source's rows are made into chunks when they span this long, or when they are ``seal_after_rows``."""
@@ -53,7 +53,7 @@ class Stats:
     """Places (rows x columns) held uncompressed in memory now."""
     blocks: int
     chunk_bytes: int
-    """Pages in use in the database file now, in bytes."""
+    """All blocks, compressed, as they are on disk now."""
     file_bytes: int
     """The database file with its write-ahead log now, in bytes."""
     oldest_ms: int | None

@@ -50,6 +50,11 @@ class Registry:
             self._unsaved[series.id] = series
             return series.id
 
+    def start_at(self, series_id: int) -> None:
+        """New series get this id or a higher one."""
+        with self._lock:
+            self._next = max(self._next, series_id)
+
     def restore(self, series_id: int, source: int, labels: Labels) -> None:
         """A series read back from disk."""
         with self._lock:

@@ -165,7 +165,9 @@ class Store:
         for series_id, source_id, labels in loaded.series:
             if source_id in loaded.sources:
                 self._registry.restore(series_id, source_id, labels)
+        self._registry.start_at(loaded.next_series)
         rows, groups, damaged = self._read_tail(loaded)
+        self._drop_lost(loaded.blocks_lost)
         newest = {block.source: block for block in sorted(loaded.blocks, key=lambda block: block.end_ms)}
         for source_id, (name, sealed) in loaded.sources.items():
             mine = rows.get(source_id, [])
@@ -193,11 +195,21 @@ class Store:
             for source in self._sources.values():
                 source.head.unsaved()
         self._upkeep.continue_from(
-            block=max((block.id for block in loaded.blocks), default=0) + 1,
+            block=loaded.next_block,
             row=max((row for row, _, _ in loaded.tail), default=0) + 1,
             groups=groups,
             rewrite=damaged,
         )
+
+    def _drop_lost(self, blocks: list[int]) -> None:
+        if not blocks:
+            return
+        log.warning("%s: %d blocks cannot be read and are dropped", self._disk.path, len(blocks))
+        self._chunks.lost += len(blocks)
+        try:
+            self._disk.delete_blocks(blocks)
+        except StorageError as error:  # no harm: they are met again at the next start
+            log.warning("%s", error)
 
     def _read_tail(self, loaded: Loaded) -> tuple[dict[int, list[Rows]], dict[int, dict[int, int]], bool]:
         """Each source's rows that are in no block; each group's ends; whether something could not be read."""

@@ -292,7 +292,7 @@ class Upkeep:
     def _drop_old(self, now_ms: int) -> bool:
         blocks = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
         old = [block for block in blocks if block.end_ms < now_ms - self._options.retention_ms]
-        if not old and self._disk.kept_bytes() > self._options.max_bytes:
+        if not old and self._disk.used_bytes() > self._options.max_bytes:
             old = blocks
         old = old[:DROPS_AT_ONCE]
         if not old:
@@ -305,7 +305,7 @@ class Upkeep:
             for block in source.blocks:
                 if block.id not in gone:
                     dead.difference_update(block.members.ids.tolist())
-        self._disk.delete_blocks(old, dead)
+        self._disk.delete_blocks([block.id for block in old], dead)
         for source in list(self._sources.values()):
             with source.head.lock:
                 source.blocks = tuple(block for block in source.blocks if block.id not in gone)

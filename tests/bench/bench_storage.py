@@ -4,7 +4,7 @@
 
 Seven sources of 586 series each, a frame each 5 s, flushed each 10 s, on a simulated clock. The values are a mix with
 the proportions seen on node_exporter's page (most series never change, counters of 0.01 s, of bytes and packets,
-gauges, durations with full mantissas); ``--capture`` takes the frames of a recorded page instead, repeated (a
+gauges, durations with full mantissas); ``--capture`` takes the frames of a recorded page instead, once through (a
 sequence of u64 milliseconds, u32 length, gzipped text of the page, all little-endian).
 """
 
@@ -128,7 +128,7 @@ def main() -> int:
     parser.add_argument("--capture", type=Path)
     arguments = parser.parse_args()
     names, values = captured(arguments.capture) if arguments.capture else synthetic(2000, np.random.default_rng(1))
-    frames = int(arguments.hours * 3_600_000 / STEP_MS)
+    frames = len(values) if arguments.capture else int(arguments.hours * 3_600_000 / STEP_MS)
     with tempfile.TemporaryDirectory() as folder:
         gc.collect()
         before, written = resident_mib(), written_mib()
