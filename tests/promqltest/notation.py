@@ -7,6 +7,9 @@ import re
 
 from alerting.model.labels import METRIC_NAME, Labels
 from alerting.model.series import STALE
+from alerting.promql.errors import QueryError
+from alerting.promql.nodes import StringLiteral
+from alerting.promql.parse import parse
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _PAIR = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(,|\})""")
@@ -40,9 +43,15 @@ def unquoted(text: str) -> str:
     """A quoted PromQL string's value."""
     if len(text) < 2 or text[0] not in "\"'`" or text[-1] != text[0]:
         raise ScriptError(f"not a quoted string: {text}")
-    if text[0] == "`":
+    if "\\" not in text:
         return text[1:-1]
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match.group(1), match.group(1)), text[1:-1])
+    try:
+        literal = parse(text)
+    except QueryError as error:
+        raise ScriptError(f"not a quoted string: {text}: {error}") from error
+    if not isinstance(literal, StringLiteral):
+        raise ScriptError(f"not a quoted string: {text}")
+    return literal.value
 
 
 def series(line: str) -> tuple[Labels, str]:

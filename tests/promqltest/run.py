@@ -201,7 +201,8 @@ _TIME_DEPENDENT = frozenset(
 def _fixed(expr: nodes.Expr) -> bool:
     """Whether every selector has a time of its own and nothing asks for the evaluation time."""
     found = list(nodes.walk(expr))
-    selectors = [node for node in found if isinstance(node, nodes.VectorSelector)]
+    # How many steps a subquery has depends on the time it is asked at, so it needs its own as well.
+    selectors = [node for node in found if isinstance(node, nodes.VectorSelector | nodes.Subquery)]
     return (
         bool(selectors)
         and all(isinstance(node.at, int) for node in selectors)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from alerting.model.labels import Labels
 from tests.promqltest.__main__ import main
-from tests.promqltest.notation import ScriptError, duration_ms, samples
+from tests.promqltest.notation import ScriptError, duration_ms, samples, series
 from tests.promqltest.run import equal, run_file
 from tests.promqltest.script import read
 
@@ -121,6 +122,8 @@ def test_loads_add_up_and_clear_removes(tmp_path: Path) -> None:
 
 
 def test_notation() -> None:
+    assert series('a{b="x\\"y\\u00e9", c=`\\n`,} 1') == (Labels.of({"__name__": "a", "b": 'x"yé', "c": "\\n"}), "1")
+    assert series("{} 1") == (Labels(), "1")
     assert samples("1+1x3 _ 0x1 -2-1x1 _x2 1.5") == [1, 2, 3, 4, None, 0, 0, -2, -3, None, None, 1.5]
     assert duration_ms("1m500ms") == 60_500
     for bad in ("1s1m", "5", "m", "1x"):
