@@ -47,9 +47,22 @@ def load_rules(paths: Iterable[Path]) -> list[Group]:
         groups.extend(load_file(path, problems))
     if sum(len(group.rules) for group in groups) > MAX_RULES:
         problems.append(Problem(groups[0].file, 0, f"all rule files together hold more than {MAX_RULES} rules"))
+    problems += _same_sources(groups)
     if problems:
         raise ConfigError(problems)
     return groups
+
+
+def _same_sources(groups: Sequence[Group]) -> list[Problem]:
+    """Groups whose states and series could not be told apart, because their files differ only in the folder."""
+    files: dict[str, str] = {}
+    found = []
+    for group in groups:
+        first = files.setdefault(group.source, group.file)
+        if first != group.file:
+            message = f'group "{group.name}" is in {first} too, a file of the same name; rename one of the two'
+            found.append(Problem(group.file, 0, message))
+    return found
 
 
 def load_file(path: Path, problems: list[Problem]) -> list[Group]:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 NOTE_EVERY_MS = 60_000  # how often the store hears that the states are still true
 LEARNING_LIMIT_MS = 120_000  # how long a start waits for the sources before it judges without them
+JUMP_MS = 10_000  # the wall clock moved this much more or less than time passed: it was set, or the machine slept
+SETTLE_MS = 30_000  # how long the sources have after that, before missing data means anything
 MAX_SLEEP_S = 1.0  # a clock that jumps back must not make the loop sleep for hours
 
 
@@ -81,6 +83,8 @@ class RuleManager:
         self._busy = False
         self._learning = True
         self._started_ms = clock.now_ms()
+        self._settled_ms: int | None = None
+        self._last_turn = (self._started_ms, around.monotonic())
         self._noted_ms = self._started_ms
         self._orphans: list[Alert] = []
         self._forget: set[str] = set()
@@ -134,6 +138,7 @@ class RuleManager:
         self._busy = True
         try:
             self._swap()
+            self._watch_clock()
             for group in self._groups:
                 if (slot := self._due(group)) is not None:
                     await self._evaluate(group, slot, None)
@@ -188,7 +193,22 @@ class RuleManager:
         self._sink.update(told, at_ms)
         await self._save([state for state in group.rules if state.unsaved])
 
+    def _watch_clock(self) -> None:
+        """After a jump of the clock (a board without a clock chip learns the time late, a machine was asleep) all data
+        is old: wait until it is fresh instead of resolving everything."""
+        before, self._last_turn = self._last_turn, (self._clock.now_ms(), self._around.monotonic())
+        passed_ms = (self._last_turn[1] - before[1]) * 1000
+        jump = self._last_turn[0] - before[0] - passed_ms
+        if abs(jump) > JUMP_MS:
+            log.warning("the clock jumped by %.0f s; rules hold their states for %d s", jump / 1000, SETTLE_MS // 1000)
+            self._settled_ms = self._last_turn[0] + SETTLE_MS
+
     def _still_learning(self) -> bool:
+        if self._settled_ms is not None and self._clock.now_ms() >= self._settled_ms:
+            self._settled_ms = None
+        return self._settled_ms is not None or self._still_starting()
+
+    def _still_starting(self) -> bool:
         if self._learning:
             now_ms = self._clock.now_ms()
             waited = now_ms - self._started_ms
@@ -282,5 +302,5 @@ class RuleManager:
 
     @property
     def learning(self) -> bool:
-        """Whether the rules still wait for the sources after a start."""
-        return self._learning
+        """Whether the rules still wait for the sources, after a start or a jump of the clock."""
+        return self._learning or self._settled_ms is not None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alerting.rules.template import Template, TemplateData, TemplateSample
+from alerting.rules.template import Template, TemplateData
+from alerting.rules.template_functions import TemplateSample
 from tests.support.peers import need
 
 VALUES = {

@@ -1,0 +1,424 @@
+"""Groups at work: slots, early evaluation, order, reload, restart, and a store or a query that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alerting.model.alert import Alert
+from alerting.model.labels import Labels
+from alerting.model.series import is_stale
+from alerting.promql.errors import QueryTimeout
+from alerting.promql.nodes import Expr
+from alerting.rules.group import RING_SIZE, RunningGroup
+from alerting.rules.manager import LEARNING_LIMIT_MS, NOTE_EVERY_MS, SETTLE_MS
+from alerting.rules.state_store import MemoryStateStore, SqliteStateStore, StoredStates
+from alerting.storage.ports import StorageError
+from tests.alerting.rules.world import World
+
+RULES = """
+groups:
+  - name: g
+    rules:
+      - {record: twice, expr: 2 * load}
+      - alert: Busy
+        expr: twice > 10
+        labels: {severity: warning}
+        annotations: {text: "{{ $labels.node }} {{ $value }}"}
+      - {alert: Slow, expr: twice > 10, for: 20s}
+      - {alert: Down, expr: up == 0}
+"""
+BUSY = RULES[RULES.index("      - alert: Busy") : RULES.index("      - {alert: Slow")]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def states(alerts: Sequence[Alert]) -> dict[str, str]:
+    return {alert.name: alert.state for alert in alerts}
+
+
+async def test_rules_of_a_group_see_what_the_ones_before_wrote(world: World) -> None:
+    world.put("load", 6, node="a")
+    manager = world.manager(RULES)
+    await manager.turn()
+    assert world.last("twice") == {Labels.of({"node": "a"}): 12.0}
+    assert states(manager.active()) == {"Busy": "firing", "Slow": "pending"}
+    busy = next(alert for alert in manager.active() if alert.name == "Busy")
+    assert (busy.labels.get("severity"), busy.annotations) == ("warning", {"text": "a 12"})
+    assert world.listener.heard == [(world.clock.now_ms(), ["Busy firing"])]
+    name = Labels.of({"alertname": "Slow", "node": "a"})
+    assert world.last("ALERTS_FOR_STATE")[name] == world.clock.now_ms() // 1000
+    assert world.last("ALERTS")[name.replace(alertstate="pending")] == 1.0
+
+
+async def test_a_group_is_due_once_in_each_slot(world: World) -> None:
+    manager = world.manager(RULES)
+    group = RunningGroup(world.groups(RULES)[0], world.around)
+    seen = set()
+    for _ in range(44):
+        seen.add(group.slot(world.clock.now_ms()))
+        await manager.turn()
+        world.clock.advance(0.5)
+    assert len(seen) in (5, 6)
+    assert manager.stats.evaluations == 4 * len(seen)
+    assert manager.stats.missed == 0
+    slots = [group.slot(time) for time in range(world.clock.now_ms(), world.clock.now_ms() + 10_000, 100)]
+    assert len(set(slots)) == 3
+    assert {slot % 5_000 for slot in slots} == {slots[0] % 5_000}
+    assert group.slot(slots[0]) == slots[0]
+
+
+async def test_slots_that_were_missed_are_counted_not_made_up_for(world: World) -> None:
+    manager = world.manager(RULES)
+    await manager.turn()
+    world.clock.advance(20)
+    await manager.turn()
+    assert (manager.stats.evaluations, manager.stats.missed) == (8, 3)
+
+
+async def test_a_clock_that_goes_back_does_not_stop_the_rules(world: World) -> None:
+    manager = world.manager(RULES)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    world.clock.advance(-3600)
+    world.put("up", 0, node="b")
+    world.clock.advance(5)
+    await manager.turn()
+    assert states(manager.active())["Down"] == "firing"
+    assert manager.stats.refused == 3, "the store refuses frames of the past: the record, and two alerts' series"
+
+
+async def test_after_a_jump_of_the_clock_rules_wait_for_fresh_data(world: World) -> None:
+    passed = [0.0]
+    around = dataclasses.replace(world.around, monotonic=lambda: passed[0])
+    manager = world.manager(RULES, around=around)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    world.clock.advance(7200)
+    passed[0] += 1
+    await manager.turn()
+    assert manager.learning
+    assert states(manager.active()) == {"Busy": "firing", "Slow": "pending"}
+    world.clock.advance(SETTLE_MS / 1000)
+    passed[0] += SETTLE_MS / 1000
+    await manager.turn()
+    assert states(manager.active()) == {}
+
+
+async def test_groups_are_spread_over_the_interval(world: World) -> None:
+    text = "groups:\n" + "".join(f"  - {{name: g{n}}}\n" for n in range(40))
+    offsets = {RunningGroup(group, world.around).slot(10**12) for group in world.groups(text)}
+    assert len(offsets) > 30
+
+
+async def test_a_change_of_a_series_evaluates_only_the_rules_that_read_it(world: World) -> None:
+    manager = world.manager(RULES)
+    await manager.turn()
+    manager.evaluate_now(["up"])
+    world.clock.advance(0.1)
+    world.put("up", 0, node="a")
+    await manager.turn()
+    assert (manager.stats.evaluations, manager.stats.early) == (5, 1)
+    assert world.listener.heard == [(world.clock.now_ms(), ["Down firing"])]
+    manager.evaluate_now(["load", "nothing"])
+    world.clock.advance(0.1)
+    await manager.turn()
+    assert (manager.stats.evaluations, manager.stats.early) == (8, 4), "the record, and the two alerts that read it"
+    manager.evaluate_now(["nothing"])
+    await manager.turn()
+    assert manager.stats.evaluations == 8
+
+
+async def test_a_slot_just_before_an_early_evaluation_does_not_go_back_in_time(world: World) -> None:
+    world.put("load", 6, node="a")
+    manager = world.manager(RULES)
+    await manager.turn()
+    for _ in range(30):
+        world.clock.advance(0.7)
+        manager.evaluate_now(["load"])
+        await manager.turn()
+    assert manager.stats.refused == 0
+    for rule in manager.groups()[0].rules[:3]:
+        times = [one.at_ms for one in rule.history]
+        assert times == sorted(set(times))
+
+
+async def test_run_wakes_up_for_an_early_evaluation(world: World) -> None:
+    manager = world.manager(RULES)
+    task = asyncio.get_running_loop().create_task(manager.run())
+    try:
+        async with asyncio.timeout(5):
+            while manager.stats.evaluations < 4:  # noqa: ASYNC110 - the manager tells nobody
+                await asyncio.sleep(0.001)
+            world.put("up", 0, node="a")
+            manager.evaluate_now(["up"])
+            while not world.listener.heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert world.listener.heard[0][1] == ["Down firing"]
+
+
+async def test_a_query_that_fails_keeps_every_state_and_every_series(world: World) -> None:
+    broken: list[Exception] = []
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        if broken:
+            raise broken[-1]
+        return world.around.evaluate(expr, time_ms)
+
+    manager = world.manager(RULES, around=dataclasses.replace(world.around, evaluate=evaluate))
+    world.put("load", 6, node="a")
+    await manager.turn()
+    before = manager.active()
+    for error in (QueryTimeout("too slow"), RuntimeError("a fault")):
+        broken.append(error)
+        world.clock.advance(5)
+        await manager.turn()
+        assert manager.active() == before
+    assert manager.stats.failures == 8
+    assert world.listener.heard[-1][1] == ["Busy firing"]
+    assert not any(math.isnan(value) for value in world.last("ALERTS").values())
+    view = manager.groups()[0].rules[1]
+    assert (view.health, view.last_error) == ("err", "internal error: RuntimeError: a fault")
+    assert [one.error for one in view.history] == ["", "too slow", "internal error: RuntimeError: a fault"]
+    broken.clear()
+    world.clock.advance(300)
+    await manager.turn()
+    assert world.listener.heard[-1][1] == ["Busy resolved"]
+
+
+async def test_series_of_an_alert_that_ended_get_the_staleness_marker(world: World) -> None:
+    manager = world.manager(RULES)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    world.clock.advance(1)
+    world.put("load", 1, node="a")
+    world.clock.advance(5)
+    await manager.turn()
+    ended = [value for labels, value in world.last("ALERTS").items() if labels.get("alertname") == "Busy"]
+    assert len(ended) == 1
+    assert is_stale(np.array(ended)).all()
+
+
+async def test_the_view_has_what_the_api_shows(world: World) -> None:
+    manager = world.manager(RULES)
+    world.put("load", 6, node="a")
+    for _ in range(RING_SIZE + 5):
+        await manager.turn()
+        world.clock.advance(5)
+    (group,) = manager.groups()
+    assert (group.name, group.interval, group.limit) == ("g", 5.0, 0)
+    assert group.file == str(world.folder / "r.yml")
+    record, busy, slow, down = group.rules
+    assert (record.type, record.name, record.query, record.health) == ("recording", "twice", "2 * load", "ok")
+    assert (busy.type, busy.state, busy.labels) == ("alerting", "firing", {"severity": "warning"})
+    assert busy.annotations == {"text": "{{ $labels.node }} {{ $value }}"}
+    assert (slow.duration, slow.state, len(slow.alerts)) == (20.0, "firing", 1)
+    assert (down.state, down.alerts, down.line) == ("inactive", (), 11)
+    assert len(busy.history) == RING_SIZE
+    assert busy.history[-1].samples == 1
+    assert busy.last_evaluation_ms == group.last_evaluation_ms
+
+
+async def test_reload_keeps_states_and_ends_what_is_gone(world: World) -> None:
+    manager = world.manager(RULES)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    since = manager.active()[1].active_ms
+    shorter = RULES.replace("twice > 10, for: 20s", "twice > 8, for: 1m")
+    shorter = shorter.replace(BUSY, "")
+    manager.reload(world.groups(shorter))
+    assert world.listener.heard[-1][1] == ["Busy resolved"]
+    assert states(manager.active()) == {"Slow": "pending"}
+    assert manager.active()[0].active_ms == since
+    assert [math.isnan(v) for k, v in world.last("ALERTS").items() if k.get("alertname") == "Busy"] == [True]
+    world.clock.advance(60)
+    world.put("load", 6, node="a")
+    world.clock.advance(5)
+    await manager.turn()
+    assert states(manager.active()) == {"Slow": "firing"}
+    assert manager.active()[0].active_ms == since
+
+
+async def test_restart_goes_on_with_pending_and_firing(world: World) -> None:
+    world.put("load", 6, node="a")
+    first = world.manager(RULES)
+    await first.turn()
+    since = {alert.name: alert.active_ms for alert in first.active()}
+    world.clock.advance(20)
+    world.put("load", 6, node="a")
+    second = world.manager(RULES)
+    assert states(second.active()) == {"Busy": "firing", "Slow": "pending"}
+    await second.turn()
+    assert states(second.active()) == {"Busy": "firing", "Slow": "firing"}, "`for` went on"
+    assert {alert.name: alert.active_ms for alert in second.active()} == since
+    assert world.listener.heard[-1][1] == ["Busy firing", "Slow firing"]
+
+
+async def test_nothing_resolves_after_a_restart_until_the_sources_are_back(world: World) -> None:
+    world.put("load", 6, node="a")
+    await world.manager(RULES).turn()
+    world.clock.advance(1800)
+    ready: list[bool] = []
+    second = world.manager(RULES, ready=lambda _: bool(ready))
+    world.put("up", 0, node="a")
+    await second.turn()
+    assert second.learning is True
+    assert states(second.active()) == {"Busy": "firing", "Slow": "pending", "Down": "pending"}
+    ready.append(True)
+    world.clock.advance(5)
+    await second.turn()
+    assert states(second.active()) == {"Down": "firing"}
+    assert world.listener.heard[-1][1] == ["Busy resolved", "Down firing"]
+
+
+async def test_sources_that_never_come_back_are_not_waited_for_for_ever(world: World) -> None:
+    manager = world.manager(RULES, ready=lambda _: False)
+    world.put("up", 0, node="a")
+    await manager.turn()
+    assert states(manager.active()) == {"Down": "pending"}
+    world.clock.advance(LEARNING_LIMIT_MS / 1000)
+    world.put("up", 0, node="a")
+    await manager.turn()
+    assert states(manager.active()) == {"Down": "firing"}
+
+
+async def test_alerts_of_rules_that_went_while_the_program_was_off_are_resolved(world: World) -> None:
+    world.put("load", 6, node="a")
+    await world.manager(RULES).turn()
+    second = world.manager(RULES.replace(BUSY, ""))
+    await second.turn()
+    assert world.listener.heard[-1][1] == ["Busy resolved"]
+    assert not any("Busy" in rule for rule in world.store.load().alerts)
+
+
+class FailingStore(MemoryStateStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = True
+        self.notes = 0
+
+    def save(self, states: Mapping[str, Sequence[Alert]], now_ms: int) -> None:
+        if self.fails:
+            raise StorageError("disk full")
+        super().save(states, now_ms)
+
+    def note(self, now_ms: int) -> None:
+        self.notes += 1
+        super().note(now_ms)
+
+
+async def test_a_state_store_that_fails_costs_no_alert_and_is_tried_again(tmp_path: Path) -> None:
+    store = FailingStore()
+    world = World(tmp_path, store=store)
+    world.put("load", 6, node="a")
+    manager = world.manager(RULES)
+    await manager.turn()
+    assert world.listener.heard[-1][1] == ["Busy firing"]
+    assert manager.stats.store_errors == 1
+    store.fails = False
+    world.clock.advance(5)
+    await manager.turn()
+    assert manager.stats.store_errors == 1
+    assert len(store.load().alerts) == 2
+
+
+async def test_the_store_is_written_only_when_something_changed_or_once_a_minute(tmp_path: Path) -> None:
+    store = FailingStore()
+    store.fails = False
+    world = World(tmp_path, store=store)
+    manager = world.manager(RULES)
+    for _ in range(2 * NOTE_EVERY_MS // 5000):
+        world.put("load", 6, node="a")
+        await manager.turn()
+        world.clock.advance(5)
+    assert store.notes == 1
+
+
+async def test_a_damaged_or_missing_store_is_no_reason_not_to_watch(tmp_path: Path) -> None:
+    class Broken(MemoryStateStore):
+        def load(self) -> StoredStates:
+            raise StorageError("broken")
+
+    world = World(tmp_path, store=Broken())
+    world.put("load", 6, node="a")
+    manager = world.manager(RULES)
+    await manager.turn()
+    assert states(manager.active())["Busy"] == "firing"
+
+
+def test_states_survive_in_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.db"
+    pending = Alert(Labels.of({"alertname": "A", "q": 'ä"\n'}), {"t": "", "u": "ö"}, "pending", math.inf, 1)
+    firing = Alert(Labels.of({"alertname": "B"}), {}, "firing", 0.1, 1, 2, None, 5)
+    ended = Alert(Labels.of({"alertname": "B", "n": "1"}), {}, "resolved", -1.5, 1, 2, 3)
+    store = SqliteStateStore(path, 0)
+    assert (store.load().alerts, store.load().seen_ms) == ({}, None)
+    store.save({"one": [pending], "two": [firing, ended]}, 10)
+    store.note(12)
+    store.close()
+    again = SqliteStateStore(path, 0)
+    assert again.load().alerts == {"one": (pending,), "two": (ended, firing)}
+    assert again.load().seen_ms == 12
+    again.save({"one": [], "two": [firing]}, 20)
+    assert (again.load().alerts, again.load().seen_ms) == ({"two": (firing,)}, 20)
+    again.save({"three": [dataclasses.replace(pending, value=math.nan)]}, 21)
+    assert math.isnan(again.load().alerts["three"][0].value)
+    again.close()
+
+
+def test_two_alerts_of_one_rule_with_the_same_labels_are_refused_whole(tmp_path: Path) -> None:
+    store = SqliteStateStore(tmp_path / "alerts.db", 0)
+    alert = Alert(Labels.of({"alertname": "A"}), {}, "firing", 1.0, 1, 2)
+    store.save({"one": [alert]}, 10)
+    with pytest.raises(StorageError):
+        store.save({"one": [], "two": [alert, alert]}, 11)
+    assert store.load().alerts == {"one": (alert,)}
+    assert store.load().seen_ms == 10
+    store.close()
+
+
+LIFE = "..xxxx.x.xxxxxx..xx...xxxxxxxx......xxx."  # load over the limit or not, every five seconds
+
+
+async def told_in_a_life(folder: Path, restart_at: int | None) -> list[tuple[int, list[str]]]:
+    store = SqliteStateStore(folder / "alerts.db", 0)
+    world = World(folder, store=store)
+    manager = world.manager(RULES)
+    for position, letter in enumerate(LIFE):
+        world.put("load", 6 if letter == "x" else 1, node="a")
+        if position == restart_at:
+            # Nothing is closed or said goodbye to: the process is simply not there any more.
+            world.store = store = SqliteStateStore(folder / "alerts.db", 0)
+            manager = world.manager(RULES)
+        manager.evaluate_now(["load"])
+        await manager.turn()
+        world.clock.advance(5)
+    store.close()
+    changes: list[tuple[int, list[str]]] = []
+    for heard in world.listener.heard:
+        if not changes or heard[1] != changes[-1][1]:
+            changes.append(heard)
+    return changes
+
+
+async def test_a_restart_at_any_point_changes_nothing_of_what_is_told(tmp_path: Path) -> None:
+    folders = [tmp_path / str(position) for position in range(-1, len(LIFE))]
+    for folder in folders:
+        folder.mkdir()
+    plain = await told_in_a_life(folders[0], None)
+    assert len(plain) > 8
+    for position in range(0, len(LIFE), 3):
+        assert await told_in_a_life(folders[position + 1], position) == plain
