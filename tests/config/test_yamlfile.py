@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from config.problems import Problem
 from config.yamlfile import MAX_BYTES, Document, parse, read
 
-
 UNREADABLE = "f:1: YAML cannot read this as a date, number or plain text; put it in quotes"
 
 
