@@ -109,10 +109,10 @@ class ScrapeManager:
         return [self._running[name].loop.view for name in sorted(self._running)]
 
     def metadata(self) -> list[tuple[Target, dict[str, Metadata]]]:
-        """What the latest page of each target says of its families, by target name."""
-        return [
-            (self._running[name].loop.target, self._running[name].loop.metadata()) for name in sorted(self._running)
-        ]
+        """What the latest page of each target says of its families, by target name. May be called in any thread."""
+        loops = [running.loop for running in list(self._running.values())]
+        found = [(loop.target, loop.metadata()) for loop in loops]
+        return sorted(found, key=lambda item: item[0].name)
 
     def _launch(self, target: Target) -> None:
         loop = TargetLoop(target, self._source(f"scrape/{target.name}"), self._around)

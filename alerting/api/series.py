@@ -1,0 +1,140 @@
+"""/api/v1/labels, label/NAME/values, series, metadata: what there is to query."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from alerting.api.answer import ApiError, json_response, success
+from alerting.api.params import MAX_MS, MIN_MS, Params, parse_selector
+from alerting.api.pool import QueryPool
+from alerting.api.ports import Services
+from alerting.api.values import cut
+
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_ESCAPED = re.compile(r"_(?:([0-9a-fA-F]{1,6})_|(_))")
+
+
+class SeriesHandlers:
+    def __init__(self, services: Services, pool: QueryPool) -> None:
+        self._services = services
+        self._pool = pool
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api/v1/labels", self.labels),
+            web.post("/api/v1/labels", self.labels),
+            web.get("/api/v1/label/{name}/values", self.values),
+            web.get("/api/v1/series", self.series),
+            web.post("/api/v1/series", self.series),
+            web.get("/api/v1/metadata", self.metadata),
+            web.get("/api/v1/targets/metadata", self.target_metadata),
+        ]
+
+    async def labels(self, request: web.Request) -> web.Response:
+        params = await Params.of(request)
+        start_ms, end_ms = _window(params)
+        limit = params.limit()
+
+        def work(_: float) -> bytes:
+            sets = params.matcher_sets()
+            names, warnings = cut(self._services.index.label_names(sets, start_ms, end_ms), limit)
+            return success(names, warnings)
+
+        return json_response(request, await self._pool.run(work))
+
+    async def values(self, request: web.Request) -> web.Response:
+        params = await Params.of(request)
+        name = unescape_name(request.match_info["name"])
+        if not _LABEL_NAME.fullmatch(name):
+            raise ApiError("bad_data", f'invalid label name: "{name[:100]}"')
+        start_ms, end_ms = _window(params)
+        limit = params.limit()
+
+        def work(_: float) -> bytes:
+            sets = params.matcher_sets()
+            values, warnings = cut(self._services.index.label_values(name, sets, start_ms, end_ms), limit)
+            return success(values, warnings)
+
+        return json_response(request, await self._pool.run(work))
+
+    async def series(self, request: web.Request) -> web.Response:
+        params = await Params.of(request)
+        if not params.all("match[]"):
+            raise ApiError("bad_data", "no match[] parameter provided")
+        start_ms, end_ms = _window(params)
+        limit = params.limit()
+
+        def work(_: float) -> bytes:
+            sets = params.matcher_sets()
+            found, warnings = cut(self._services.index.series(sets, start_ms, end_ms), limit)
+            return success([dict(labels) for labels in found], warnings)
+
+        return json_response(request, await self._pool.run(work))
+
+    async def metadata(self, request: web.Request) -> web.Response:
+        """Each metric with what the targets say of it; equal statements once."""
+        params = await Params.of(request)
+        limit, each = _number(params, "limit"), _number(params, "limit_per_metric")
+        wanted = params.text("metric")
+
+        def work(_: float) -> bytes:
+            found: dict[str, list[dict[str, str]]] = {}
+            for _target, families in self._services.targets.metadata():
+                for name, about in families.items():
+                    item = {"type": about.type, "help": about.help, "unit": about.unit}
+                    items = found.setdefault(name, []) if not wanted or name == wanted else []
+                    if item not in items and not 0 < each <= len(items):
+                        items.append(item)
+            names = sorted(found)
+            return success({name: found[name] for name in (names[:limit] if limit > 0 else names)})
+
+        return json_response(request, await self._pool.run(work))
+
+    async def target_metadata(self, request: web.Request) -> web.Response:
+        """The same by target, for those whose labels match ``match_target``."""
+        params = await Params.of(request)
+        limit, wanted = _number(params, "limit"), params.text("metric")
+        matchers = parse_selector(params.text("match_target"), "match_target") if params.text("match_target") else ()
+
+        def work(_: float) -> bytes:
+            found = []
+            for target, families in self._services.targets.metadata():
+                if not all(matcher.matches(target.labels.get(matcher.name)) for matcher in matchers):
+                    continue
+                for name in sorted(families):
+                    if wanted in ("", name):
+                        about, labels = families[name], dict(target.labels)
+                        item = {"target": labels, "type": about.type, "help": about.help, "unit": about.unit}
+                        found.append(item if wanted else {**item, "metric": name})
+            if not found:
+                raise ApiError("not_found", "specified metadata not found")
+            return success(found[:limit] if limit > 0 else found)
+
+        return json_response(request, await self._pool.run(work))
+
+
+def _window(params: Params) -> tuple[int, int]:
+    return params.time("start", MIN_MS), params.time("end", MAX_MS)
+
+
+def _number(params: Params, name: str) -> int:
+    text = params.text(name)
+    if not text:
+        return 0
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise ApiError("bad_data", f"{name} must be a number")
+    return int(text)
+
+
+def unescape_name(name: str) -> str:
+    """Undo the ``U__`` escaping of names that are not plain (Prometheus' value encoding): ``U__a_2e_b`` is a.b."""
+    if not name.startswith("U__"):
+        return name
+    return _ESCAPED.sub(lambda found: "_" if found[2] else _character(found[1]), name[3:])
+
+
+def _character(digits: str) -> str:
+    code = int(digits, 16)
+    return chr(code) if code < 0x110000 else "\ufffd"

@@ -1,0 +1,117 @@
+"""Query results as JSON. Times are numbers in seconds, sample values are strings in Go's notation.
+
+Written by hand where there are many samples: an answer of half a million points must not hold the interpreter for
+seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import numpy as np
+
+from alerting.api.answer import to_json, wrap
+from alerting.model.labels import Labels
+from alerting.model.series import IntArray
+from alerting.promql.value import Matrix, Result, Scalar, String, Value, Vector, format_value
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Go's zero time: what Prometheus writes where something never happened.
+NEVER = "0001-01-01T00:00:00Z"
+CUT_OFF = "results truncated due to limit"
+
+
+def result_json(result: Result, limit: int = 0) -> bytes:
+    """The whole answer of a query; with a limit, that many series at most and a warning when there are more."""
+    value, warnings = result.value, result.warnings
+    if isinstance(value, Vector) and 0 < limit < len(value):
+        value = Vector(value.time_ms, value.labels[:limit], value.values[:limit])
+        warnings = (*warnings, CUT_OFF)
+    elif isinstance(value, Matrix) and 0 < limit < len(value):
+        value = replace(value, series=value.series[:limit])
+        warnings = (*warnings, CUT_OFF)
+    return wrap(_value(value), warnings, result.infos)
+
+
+def _value(value: Value) -> bytes:
+    match value:
+        case Scalar():
+            return _typed("scalar", f'[{seconds(value.time_ms)},"{format_value(value.value)}"]'.encode())
+        case String():
+            return _typed("string", f"[{seconds(value.time_ms)},".encode() + to_json(value.value) + b"]")
+        case Vector():
+            when = seconds(value.time_ms)
+            rows = [
+                b'{"metric":' + metric(labels) + f',"value":[{when},"{text}"]}}'.encode()
+                for labels, text in zip(value.labels, number_texts(value.values), strict=True)
+            ]
+            return _typed("vector", b"[" + b",".join(rows) + b"]")
+        case Matrix():
+            return _typed("matrix", _matrix(value))
+
+
+def _typed(kind: str, result: bytes) -> bytes:
+    return b'{"resultType":"' + kind.encode() + b'","result":' + result + b"}"
+
+
+def _matrix(matrix: Matrix) -> bytes:
+    rows = []
+    shared: tuple[IntArray, list[str]] | None = None
+    for series in matrix.series:
+        # Series of one query mostly have the very same times.
+        if shared is None or shared[0] is not series.times:
+            shared = series.times, [f'[{seconds(time)},"' for time in series.times.tolist()]
+        points = map("".join, zip(shared[1], number_texts(series.values.tolist()), strict=True))
+        rows.append(b'{"metric":' + metric(series.labels) + b',"values":[' + '"],'.join(points).encode() + b'"]]}')
+    return b"[" + b",".join(rows) + b"]"
+
+
+def metric(labels: Labels) -> bytes:
+    return to_json(dict(labels))
+
+
+def seconds(time_ms: int) -> str:
+    """Milliseconds as a JSON number of seconds, without the loss a float would bring."""
+    whole, rest = divmod(abs(time_ms), 1000)
+    sign = "-" if time_ms < 0 else ""
+    return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+def number_texts(values: Iterable[float]) -> list[str]:
+    """Each value as the API writes it; most are plain decimals, where Python's and Go's shortest texts agree."""
+    texts = []
+    for value in values:
+        text = repr(value)
+        if text.endswith(".0"):
+            text = text[:-2]
+        elif "e" in text or "n" in text:
+            text = format_value(value)
+        texts.append(text)
+    return texts
+
+
+def exponent_text(value: float) -> str:
+    """A value as alerts show it: Go's ``FormatFloat(value, 'e', -1, 64)``."""
+    if not np.isfinite(value):
+        return format_value(value)
+    text: str = np.format_float_scientific(value, trim="-", exp_digits=2)
+    return text.replace(".e", "e")
+
+
+def moment(time_ms: int | None) -> str:
+    """RFC 3339 in UTC; None is Go's zero time."""
+    if time_ms is None:
+        return NEVER
+    stamp = _EPOCH + timedelta(milliseconds=time_ms)
+    text = stamp.replace(tzinfo=None).isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds")
+    return f"{text}Z"
+
+
+def cut(items: list[T], limit: int) -> tuple[list[T], tuple[str, ...]]:
+    """At most ``limit`` items (0: all) and the warning that belongs to it."""
+    return (items[:limit], (CUT_OFF,)) if 0 < limit < len(items) else (items, ())
