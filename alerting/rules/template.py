@@ -96,7 +96,7 @@ class Template:
             return self.text
         try:
             return _Run(data).text(self._nodes)
-        except (CallError, _Failure) as error:
+        except Exception as error:  # whatever it is, the alert goes out
             return f"<error expanding template: error executing template __alert_{name}: {error}>"
 
     def __eq__(self, other: object) -> bool:

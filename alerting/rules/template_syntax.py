@@ -154,18 +154,23 @@ def pieces(text: str) -> list[tuple[bool, str]]:
         end = _action_end(text, start)
         action = text[start:end]
         trim = action[-1:] == "-" and action[-2:-1] in tuple(_SPACE)
-        result.append((True, action[:-1] if trim else action))
+        if not text.startswith("/*", _comment(text, start)):
+            result.append((True, action[:-1] if trim else action))
         position = end + 2
+
+
+def _comment(text: str, start: int) -> int:
+    """Where a comment would have to start: right after the braces, or after ``{{- ``. It must end as tightly."""
+    return start + (text[start - 1] == "-" and text[start : start + 1] in tuple(_SPACE))
 
 
 def _action_end(text: str, start: int) -> int:
     """Where the ``}}`` of an action stands; those inside quotes and comments do not count."""
-    if text[start:].lstrip(_SPACE).startswith("/*"):
-        close = text.find("*/", start)
-        end = text.find("}}", close)
-        if close < 0 or end < 0:
+    if text.startswith("/*", comment := _comment(text, start)):
+        close = text.find("*/", comment + 2)
+        if close < 0 or not text.startswith(("*/}}", *(f"*/{blank}-}}}}" for blank in _SPACE)), close):
             raise TemplateError("a comment is not closed: expected */}}")
-        return end
+        return text.index("}}", close)
     index = start
     while index < len(text):
         if text.startswith("}}", index):
@@ -181,12 +186,8 @@ def _action_end(text: str, start: int) -> int:
 
 
 def tokens(action: str) -> list[Token]:
-    """The tokens of an action; empty for a comment."""
+    """The tokens of an action, at least one."""
     inner = action.strip(_SPACE)
-    if inner.startswith("/*"):
-        if not inner.endswith("*/"):
-            raise TemplateError("a comment must be alone between {{ and }}")
-        return []
     if not inner:
         raise TemplateError("missing value for command: nothing between {{ and }}")
     result: list[Token] = []
@@ -235,8 +236,6 @@ class Parser:
                     nodes.append(Text(text))
                 continue
             self._tokens = tokens(text)
-            if not self._tokens:
-                continue
             word = self._tokens[0].text if self._tokens[0].kind == "word" else ""
             if word in ("end", "else"):
                 self._tokens.pop(0)
@@ -301,7 +300,8 @@ class Parser:
         for count in (2, 1):
             shape = [token.text if token.kind == "mark" else token.kind for token in self._tokens[: 2 * count]]
             wanted = ["variable", ",", "variable"][: 2 * count - 1]
-            if len(shape) == 2 * count and shape[:-1] == wanted and shape[-1] in (":=", "="):
+            ends = len(shape) == 2 * count and shape[:-1] == wanted
+            if ends and (shape[-1] == ":=" or (shape[-1] == "=" and self._tokens[2 * count - 1].spaced)):
                 names = tuple(token.text for token in self._tokens[: 2 * count : 2])
                 if count == 2 and not two:
                     raise TemplateError("too many declarations: only range takes two variables")
@@ -319,6 +319,8 @@ class Parser:
     def _command(self, depth: int, *, first: bool) -> Operand:
         operands: list[Operand] = []
         while self._more():
+            if operands and not self._tokens[0].spaced:
+                raise TemplateError(f'unexpected "{self._tokens[0].text}": expected a blank before it')
             operands.append(self._operand(depth, named=not operands))
         if not operands:
             raise TemplateError("missing value for command")
@@ -345,7 +347,7 @@ class Parser:
     def _operand(self, depth: int, *, named: bool) -> Operand:
         operand = self._term(depth, named=named)
         while self._tokens and self._tokens[0].kind == "field" and not self._tokens[0].spaced:
-            if isinstance(operand, Literal | Call):
+            if isinstance(operand, Literal | Call | Dot):
                 raise TemplateError(f'unexpected "{self._tokens[0].text}"')
             operand = Field(operand, self._tokens.pop(0).text[1:])
         return operand

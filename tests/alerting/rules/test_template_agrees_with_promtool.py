@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from alerting.rules.template import Template, TemplateData
 from alerting.rules.template_functions import TemplateSample
+from alerting.rules.template_syntax import TemplateError
 from tests.support.peers import need
 
 VALUES = {
@@ -126,4 +128,32 @@ def run(promtool: Path | str, folder: Path, template: str, values: dict[str, str
         check=False,
         timeout=60,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+WORDS = [
+    "{{", "}}", "{{-", " -}}", " ", "  ", "if ", "else", "else if ", "end", "range ", "with ", "$value", "$labels", ".",
+    ".node", ".Labels", "$x", ":=", "=", "|", "(", ")", '"a"', "`r`", "'c'", "1", "2.5", "-3", "0x1F", "1e3",
+    "humanize", "printf", '"%d"', "query", "eq ", "and ", "not ", "index ", "len ", "break", ",", "/* c */", "text", "args ",
+    "first", "nil", "true", "print ", "$", "value", "$labels.node",
+]  # fmt: skip
+
+
+def test_every_template_that_loads_here_loads_in_prometheus(tmp_path: Path) -> None:
+    chance = random.Random(20)
+    accepted: set[str] = set()
+    for _ in range(20_000):
+        words = [chance.choice(WORDS) for _ in range(chance.randint(1, 9))]
+        shape = chance.choice(["{{ %s }}", "{{%s}}", "a {{- %s -}} b", "%s"])
+        text = shape % (" " if chance.random() < 0.5 else "").join(words)
+        try:
+            Template(text)
+        except TemplateError:
+            continue
+        accepted.add(text)
+    assert len(accepted) > 500
+    rule = {"alert": "A", "expr": "x", "annotations": {f"a{number}": text for number, text in enumerate(accepted)}}
+    (tmp_path / "r.yml").write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
+    command = [need("promtool"), "check", "rules", str(tmp_path / "r.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
