@@ -8,6 +8,7 @@ that a committed transaction survives a power cut.
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ BUSY_TIMEOUT_S = 10.0
 # The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
+DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -202,7 +204,18 @@ def move_aside(path: Path, now_ms: int) -> Path:
                 file.rename(target.with_name(target.name + suffix))
     except OSError as error:
         raise StorageError(f"{path}: damaged, and cannot be moved aside: {error}") from error
+    _forget_oldest(path)
     return target
+
+
+def _forget_oldest(path: Path) -> None:
+    """Damage that comes again and again must not fill the disk."""
+    pattern = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)(-\d+)?")
+    aside = [(int(found[1]), file) for file in path.parent.iterdir() if (found := pattern.fullmatch(file.name))]
+    for _, file in sorted(aside)[:-DAMAGED_KEPT]:
+        for suffix in ("", *_SIDE_FILES):
+            with suppress(OSError):
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
 def _text(data: bytes) -> str:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 4096
 WAL_FRAME = PAGE + 24  # https://www.sqlite.org/fileformat.html section 4.1
+REPLACED = -1  # the level of a block that another one has taken in
 BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
 FREE_PAGES_KEPT = 8 * MIB // PAGE  # reused by the next blocks: giving them back would be written twice
 LOG_PAGES = 16 * MIB // PAGE
@@ -146,8 +147,16 @@ class Disk:
             except (ValueError, TypeError):
                 continue
         blocks, lost, shared = [], list[int](), dict[bytes, Members]()
+        replaced = [int(block) for (block,) in rows("SELECT id FROM blocks WHERE level = ?", (REPLACED,))]
+        if replaced:
+            try:
+                self.delete_blocks(replaced)
+            except DatabaseDamaged:
+                raise
+            except StorageError as error:  # a full disk: they are left out below, and go at another start
+                log.warning("%s", error)
         columns = "id, source, level, start_ms, end_ms, count, bytes, members"
-        for *numbers, members in rows(f"SELECT {columns} FROM blocks ORDER BY start_ms, id"):  # noqa: S608
+        for *numbers, members in rows(f"SELECT {columns} FROM blocks WHERE level >= 0 ORDER BY start_ms, id"):  # noqa: S608
             try:
                 if members not in shared:
                     shared[members] = Members.unpack(members)
@@ -190,9 +199,11 @@ class Disk:
         self._log_pages += (new.block.bytes if new is not None else 0) // PAGE + 10
 
     def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
+        """A block in; those it replaces are marked, to be deleted with ``delete_blocks`` (``load`` does it too)."""
         with self._database.transaction() as connection:
             _insert(connection, new)
-            _delete(connection, [block.id for block in replaces])
+            marks = ((REPLACED, block.id) for block in replaces)
+            connection.executemany("UPDATE blocks SET level = ? WHERE id = ?", marks)
         self._log_pages += new.block.bytes // PAGE + 10
 
     def delete_blocks(self, blocks: Sequence[int], series: Iterable[int] = ()) -> None:

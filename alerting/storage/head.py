@@ -60,7 +60,6 @@ class Head:
         self.dropped = 0
         self.frames = 0
         self.samples = 0
-        self.closed = False
         self.saved = first_row
         """The number of the first row that is on no disk."""
         self.last_ms: int | None = None
@@ -104,7 +103,6 @@ class Head:
             if (self.last_ms is not None and time_ms <= self.last_ms) or time_ms > self._ceiling_ms():
                 self.refused += 1
                 return False
-            self.closed = False
             self._push(time_ms, row)
             self.frames += 1
             return True
@@ -113,7 +111,6 @@ class Head:
         with self.lock:
             if self._live.any() and (self.last_ms is None or time_ms > self.last_ms):
                 self._push(time_ms, np.full(len(self._ids), ABSENT))
-            self.closed = True
 
     # --- the store's side -------------------------------------------------------------------------------------------
 
@@ -204,8 +201,12 @@ class Head:
         self.last_ms = None
 
     def _push(self, time_ms: int, row: FloatArray) -> None:
-        self._make_room()
+        """The caller holds the lock."""
+        self.last_ms = time_ms
         width = len(self._ids)
+        if not self._live.any() and bool((row.view(np.int64) == ABSENT_BITS).all()):
+            return  # nothing was and nothing is: a group of rules without an alert takes no room
+        self._make_room()
         target = self._values[self._count]
         target[:width] = row
         bits = target.view(np.int64)
@@ -216,8 +217,7 @@ class Head:
         self._live = ~absent
         self._live &= bits != STALE_BITS
         self._times[self._count] = time_ms
-        self._count += 1  # last: a reader without the lock sees whole rows only
-        self.last_ms = time_ms
+        self._count += 1
 
     def _make_room(self) -> None:
         if self._count >= self._max_rows:

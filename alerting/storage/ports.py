@@ -23,7 +23,10 @@ class FrameWriter(Protocol):
     """One source's columns."""
 
     def column(self, labels: Labels) -> int:
-        """The column of a series, made on first use. Stable while the writer lives."""
+        """The column of a series, made on first use. Stable while the writer lives.
+
+        Raises StorageError when the store has as many series as it may have; the rest of the frame can be stored.
+        """
 
     @property
     def width(self) -> int:
@@ -32,18 +35,24 @@ class FrameWriter(Protocol):
     def append(self, time_ms: int, row: FloatArray) -> bool:
         """Store one frame. ``row`` has ``width`` float64 values; ``ABSENT`` where the source gave none.
 
-        The row is copied. A time not after the source's last one is refused (False), nothing is stored.
+        The row is copied. A time not after the source's last one, or far in the future, is refused: False, and
+        nothing is stored. Raises ValueError for a row of another shape. Cheap: it never waits for the disk.
         """
 
     def close(self, time_ms: int) -> None:
-        """The source is gone for good: every live series gets its staleness marker."""
+        """The source is gone: every live series gets its staleness marker. Appending later is allowed."""
 
 
 class Querier(Protocol):
     """Reading. Times are milliseconds since the epoch, both ends included."""
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
-        """Series that match, sorted by labels, each with its samples in the window; those without are left out."""
+        """Series that match, sorted by labels, each with its samples in the window; those without are left out.
+
+        Arrays may be shared between series and must not be written to. Raises StorageError when it would read too
+        much or the disk fails. Reads from disk: not on the event loop when the window reaches back further than the
+        rows in memory.
+        """
 
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
         """Label sets of series with a sample in the window that match any of the sets (all when empty); sorted."""
@@ -51,4 +60,8 @@ class Querier(Protocol):
 
 class Storage(Querier, Protocol):
     def source(self, name: str) -> FrameWriter:
-        """The writer of a source; the same name gives the same columns again, also after a restart."""
+        """The writer of a source; the same name gives the same writer again.
+
+        After a restart it goes on where it stopped: with the time of its last frame, and with what was live then, so
+        that a series which is missing from the next frame gets its staleness marker. Columns are numbered anew.
+        """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -22,21 +21,30 @@ from alerting.storage.registry import Registry, Series
 
 Found = TypeVar("Found")
 
-TRIES = 4  # a block is merged once and dropped once: more than two losses in one query do not happen by themselves
+TRIES = 4  # a block stays on disk for a flush after it left memory: only a very slow read loses it, and looks again
 SMALL_ROWS = 1024  # up to here absent places are looked for in all columns at once
 
 
-@dataclass(slots=True)
 class Source:
     """What is kept of one source. ``blocks`` is replaced, never changed; its lock is the head's."""
 
-    id: int
-    name: str
-    head: Head
-    blocks: tuple[Block, ...] = field(default=())
+    def __init__(self, number: int, name: str, head: Head) -> None:
+        self.id = number
+        self.name = name
+        self.head = head
+        self.blocks: tuple[Block, ...] = ()
+        self._starts = self._ends = np.zeros(0, np.int64)
+
+    def set_blocks(self, blocks: Iterable[Block]) -> None:
+        """The caller holds the lock."""
+        self.blocks = tuple(blocks)
+        self._starts = np.array([block.start_ms for block in self.blocks], np.int64)
+        self._ends = np.array([block.end_ms for block in self.blocks], np.int64)
 
     def overlapping(self, start_ms: int, end_ms: int) -> list[Block]:
-        return [block for block in self.blocks if block.start_ms <= end_ms and block.end_ms >= start_ms]
+        """The caller holds the lock."""
+        found = np.flatnonzero((self._starts <= end_ms) & (self._ends >= start_ms))
+        return [self.blocks[number] for number in found.tolist()]
 
 
 class Query:
@@ -118,7 +126,8 @@ class Query:
         cells = 0
         for source_id, series_list in by_source.items():
             source = self._sources[source_id]
-            rows = sum(block.count for block in source.overlapping(start_ms, end_ms)) + source.head.count
+            with source.head.lock:
+                rows = sum(block.count for block in source.overlapping(start_ms, end_ms)) + source.head.count
             cells += rows * len(series_list)
         if cells > self._max_samples:
             raise StorageError(

@@ -179,7 +179,7 @@ class Store:
             first = max(sealed, mine[0].first if mine else 0)
             head = self._head(source_id, first, known)
             source = self._add_source(source_id, name, head)
-            source.blocks = tuple(block for block in loaded.blocks if block.source == source_id)
+            source.set_blocks(block for block in loaded.blocks if block.source == source_id)
             for part in mine:
                 damaged = damaged or part.first != head.first + head.count
                 refused = head.put_back(part)

@@ -50,6 +50,8 @@ class Upkeep:
         self._unsaved_sources: dict[int, str] = {}
         self._shared: WeakValueDictionary[bytes, Members] = WeakValueDictionary()
         self._unmergeable: set[tuple[int, int]] = set()
+        self._doomed: list[Block] = []
+        self._dead_series: set[int] = set()
         self._failing = 0
         self._damaged = False
 
@@ -135,6 +137,7 @@ class Upkeep:
                 head.saved = max(head.saved, rows.end)
 
     def _step(self, now_ms: int) -> None:
+        self._delete_doomed()
         busy = self._seal_due(now_ms)
         busy = busy or self._merge_one(now_ms)
         busy = self._drop_old(now_ms) or busy
@@ -149,10 +152,11 @@ class Upkeep:
         self._registry.forget_saved()
         self._tail.restart()
         self._group, self._groups, self._old_groups = 0, {}, []
+        self._doomed, self._dead_series = [], set()
         for source in list(self._sources.values()):
             self._unsaved_sources[source.id] = source.name
             with source.head.lock:
-                source.blocks = ()
+                source.set_blocks(())
                 source.head.unsaved()
 
     # --- sealing ----------------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ class Upkeep:
             del self._groups[group]
         with source.head.lock:
             if new is not None:
-                source.blocks = (*source.blocks, self._share(new.block))
+                source.set_blocks((*source.blocks, self._share(new.block)))
             source.head.drop(end)
 
     def _done(self, ends: dict[int, int], sealing: Source, end: int) -> bool:
@@ -284,8 +288,8 @@ class Upkeep:
         gone = {block.id for block in blocks}
         with source.head.lock:
             kept = [block for block in source.blocks if block.id not in gone]
-            source.blocks = tuple(sorted([*kept, self._share(new.block)], key=lambda block: block.start_ms))
-        self._chunks.forget(blocks)
+            source.set_blocks(sorted([*kept, self._share(new.block)], key=lambda block: block.start_ms))
+        self._doomed += blocks
 
     # --- dropping ---------------------------------------------------------------------------------------------------
 
@@ -305,13 +309,21 @@ class Upkeep:
             for block in source.blocks:
                 if block.id not in gone:
                     dead.difference_update(block.members.ids.tolist())
-        self._disk.delete_blocks([block.id for block in old], dead)
         for source in list(self._sources.values()):
             with source.head.lock:
-                source.blocks = tuple(block for block in source.blocks if block.id not in gone)
-        self._chunks.forget(old)
+                source.set_blocks(block for block in source.blocks if block.id not in gone)
         self._registry.remove(dead)
+        self._doomed += old
+        self._dead_series |= dead
         return True
+
+    def _delete_doomed(self) -> None:
+        """What the last flush took out of memory goes from disk: a query under way has had ten seconds to read it."""
+        if not self._doomed:
+            return
+        self._disk.delete_blocks([block.id for block in self._doomed], self._dead_series)
+        self._chunks.forget(self._doomed)
+        self._doomed, self._dead_series = [], set()
 
 
 def _age(block: Block) -> tuple[int, int]:

@@ -121,3 +121,14 @@ def test_many_threads_share_one_database(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StorageError):
         database.rows("SELECT 1")
+
+
+def test_damage_again_and_again_does_not_fill_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    (tmp_path / "state.db.corrupt-notes.txt").write_text("mine")
+    for number in range(6):
+        path.write_bytes(b"no database" * 100)
+        Database(path, [FIRST], now_ms=NOW + number).close()
+    left = sorted(file.name for file in tmp_path.iterdir())
+    kept = [f"state.db.corrupt-{NOW + number}" for number in (3, 4, 5)]
+    assert left == ["state.db", *kept, "state.db.corrupt-notes.txt"]
