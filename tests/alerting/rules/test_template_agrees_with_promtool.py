@@ -134,8 +134,8 @@ def run(promtool: Path | str, folder: Path, template: str, values: dict[str, str
 WORDS = [
     "{{", "}}", "{{-", " -}}", " ", "  ", "if ", "else", "else if ", "end", "range ", "with ", "$value", "$labels", ".",
     ".node", ".Labels", "$x", ":=", "=", "|", "(", ")", '"a"', "`r`", "'c'", "1", "2.5", "-3", "0x1F", "1e3",
-    "humanize", "printf", '"%d"', "query", "eq ", "and ", "not ", "index ", "len ", "break", ",", "/* c */", "text", "args ",
-    "first", "nil", "true", "print ", "$", "value", "$labels.node",
+    "humanize", "printf", '"%d"', "query", "eq ", "and ", "not ", "index ", "len ", "break", ",", "/* c */", "text",
+    "args ", "first", "nil", "true", "print ", "$", "value", "$labels.node",
 ]  # fmt: skip
 
 
