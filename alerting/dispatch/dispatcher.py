@@ -93,6 +93,8 @@ class Dispatcher:
         self._silences = silences
         self._linger_ms = linger_ms
         self._state = store.load(database)
+        # Firing before the restart, and not seen since: they explain others, but are no news themselves.
+        self._unconfirmed = set(self._state.active)
         self._presence = Presence(absent_after_ms)
         self._inbox: list[Update] = []
         self._inbox_lock = threading.Lock()
@@ -176,19 +178,20 @@ class Dispatcher:
         policy = self._policy
         before = self._state
         tracked = track(before.active, updates, self._presence, now_ms)
+        self._unconfirmed.difference_update(alert.fingerprint for alerts, _ in updates for alert in alerts)
         groups = dict(before.groups)
         if policy is not self._routed_for:
             self._routed.clear()
-            groups = _moved(groups, {key: self._routes(policy, key, alert) for key, alert in tracked.active.items()})
             groups = {key: group for key, group in groups.items() if group.receiver in policy.send_resolved}
             self._routed_for = policy
+        groups = _moved(groups, {key: self._routes(policy, key, alert) for key, alert in tracked.active.items()})
         lingering = self._sources_that_linger(tracked, now_ms)
         sources = {key: labels for key, (labels, _) in lingering.items()}
         sources |= {key: alert.labels for key, alert in tracked.active.items()}
         targets = {key: alert.labels for key, alert in tracked.active.items()}
         muted = inhibited(policy.inhibitions, targets, sources)
         silenced = {key: names for key, labels in targets.items() if (names := self._silences(labels, now_ms))}
-        quiet = {**{key: frozenset[str]() for key in silenced}, **muted}
+        quiet = {**dict.fromkeys([*silenced, *self._unconfirmed], frozenset[str]()), **muted}
 
         notices: list[Notice] = []
         wakes = [until for _, until in lingering.values()]

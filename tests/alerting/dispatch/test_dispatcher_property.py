@@ -22,23 +22,34 @@ from alerting.notify.message import Message
 from alerting.notify.notice import Notice
 from alerting.notify.outbox import Outbox
 from alerting.storage.database import Database
-from config.alerting import Route
+from config.alerting import Receiver, Route
+from config.secrets import Secret
 from tests.alerting.dispatch.support import MINUTE, NODE_DOWN_HIDES, NOW, SECOND, URLS, alert, simple_policy
 
 # What may fire: a node that hides its others, on two nodes.
 PLACES = tuple((name, node) for node in ("a", "b") for name in ("NodeDown", "Hot", "Full"))
-BY_NODE = simple_policy(inhibit=[NODE_DOWN_HIDES])
+BOTH = (Receiver(name="phone"), Receiver(name="mail"))
+BY_NODE = simple_policy(receivers=BOTH, inhibit=[NODE_DOWN_HIDES])
 ALL_IN_ONE = simple_policy(
-    Route(receiver="phone", group_wait=5, group_interval=30, repeat_interval=600), inhibit=[NODE_DOWN_HIDES]
+    Route(receiver="phone", group_wait=5, group_interval=30, repeat_interval=600),
+    receivers=BOTH,
+    inhibit=[NODE_DOWN_HIDES],
 )
+TO_MAIL = simple_policy(
+    Route(receiver="mail", group_by=("alertname",), group_wait=0, group_interval=10, repeat_interval=600),
+    receivers=BOTH,
+)
+POLICIES = {"by node": BY_NODE, "all in one": ALL_IN_ONE, "to mail": TO_MAIL}
+TWO_URLS = {**URLS, "mail": (Secret("json://127.0.0.1/mail"),)}
 ABSENT_AFTER_MS = 5 * MINUTE
 
 
-def as_data(notice: Notice, *_: object, **__: object) -> Message:
+def as_data(notice: Notice, _: object, now_ms: int, **__: object) -> Message:
     """The notice as JSON in place of words."""
     fresh = sorted(one.fingerprint for one in notice.firing if one.fingerprint in notice.fresh)
     ended = sorted(one.fingerprint for one in notice.resolved)
-    return Message(json.dumps({"fresh": fresh, "resolved": ended, "reason": notice.reason}), "", "info")
+    facts = {"fresh": fresh, "resolved": ended, "reason": notice.reason, "receiver": notice.receiver, "at": now_ms}
+    return Message(json.dumps(facts), "", "info")
 
 
 class World:
@@ -49,20 +60,24 @@ class World:
         self.policy: Policy = BY_NODE
         self.now = NOW
         self.firing: dict[tuple[str, str], Alert] = {}
-        self.seen_firing: set[str] = set()
+        self.ends: dict[str, list[int]] = {}
         self.start()
 
     def start(self) -> None:
-        outbox = Outbox(self.database, URLS)
+        outbox = Outbox(self.database, TWO_URLS)
         self.dispatcher = Dispatcher(
             self.database, outbox, self.policy, FakeClock(), absent_after_ms=ABSENT_AFTER_MS, linger_ms=10 * SECOND
         )
+        # The loop looks at once, before the rules have said anything.
+        self.dispatcher.process(self.now)
 
     def evaluate(self, wanted: frozenset[tuple[str, str]], *, crash: bool) -> None:
         """One evaluation; with ``crash`` the process dies after it was handed the alerts and before it wrote."""
         ended = [
             alert(key[0], one.active_ms, self.now, node=key[1]) for key, one in self.firing.items() if key not in wanted
         ]
+        for one in ended:
+            self.ends.setdefault(one.fingerprint, []).append(self.now)
         self.firing = {key: self.firing.get(key) or alert(key[0], self.now, node=key[1]) for key in sorted(wanted)}
         self.dispatcher.update([*self.firing.values(), *ended], self.now)
         if crash:
@@ -96,7 +111,7 @@ EVENTS = st.lists(
     st.tuples(
         st.frozensets(st.sampled_from(PLACES), max_size=4),
         st.integers(0, 3 * MINUTE),
-        st.sampled_from(["go", "go", "go", "kill", "lose", "reload"]),
+        st.sampled_from(["go", "go", "go", "kill", "lose", *POLICIES]),
     ),
     min_size=1,
     max_size=14,
@@ -112,19 +127,23 @@ def test_every_firing_that_was_told_is_told_to_be_over_exactly_once(
         for wanted, pause, what in events:
             if what == "kill":
                 scene.start()
-            if what == "reload":
-                scene.policy = ALL_IN_ONE if scene.policy is BY_NODE else BY_NODE
+            if what in POLICIES:
+                scene.policy = POLICIES[what]
                 scene.dispatcher.set_policy(scene.policy)
             scene.evaluate(wanted, crash=what == "lose")
             scene.pass_time(pause)
         scene.evaluate(frozenset(), crash=False)
         scene.pass_time(2 * ABSENT_AFTER_MS)
-        believed: set[str] = set()
+        believed: dict[tuple[str, str], int] = {}
         for notice in scene.told():
-            fresh, resolved = set(notice["fresh"]), set(notice["resolved"])
-            assert not fresh & believed, "told twice"
-            assert resolved <= believed, "told to be over without being told before, or twice"
-            believed = (believed | fresh) - resolved
+            fresh = {(notice["receiver"], key) for key in notice["fresh"]}
+            resolved = {(notice["receiver"], key) for key in notice["resolved"]}
+            assert not fresh & believed.keys(), "told twice"
+            assert resolved <= believed.keys(), "told to be over without being told before, or twice"
+            for mark in resolved:
+                since = believed.pop(mark)
+                assert any(since <= end <= notice["at"] for end in scene.ends[mark[1]]), "told to be over, and was not"
+            believed |= dict.fromkeys(fresh, notice["at"])
             assert fresh or resolved or notice["reason"] == "repeat"
         assert not believed, "never told to be over"
         assert scene.dispatcher.groups() == ()
