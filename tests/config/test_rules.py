@@ -66,7 +66,7 @@ def test_an_alert_names_its_node(name: str) -> None:
     about_all = {"ClusterUnreachable", "NothingIsWatched", "Watchdog"}
     about_us = {
         "AggregatorRestarted", "AggregatorMemoryHigh", "RulesFailing", "RulesLate", "NotificationsWaiting",
-        "NotificationsFailing", "StorageFailing", "ConfigReloadFailed",
+        "NotificationsFailing", "NotificationLost", "StorageFailing", "StorageWasDamaged", "ConfigReloadFailed",
     }  # fmt: skip
     named = "$labels.node" in ALERTS[name]["annotations"]["summary"]
     assert named is (name not in about_all | about_us)
