@@ -79,7 +79,7 @@ class QueryHandlers:
         params = await Params.of(request)
         start_ms, end_ms = params.time("start"), params.time("end")
         if end_ms < start_ms:
-            raise ApiError("bad_data", "end timestamp is not after start timestamp")
+            raise ApiError("bad_data", "end timestamp must not be before start timestamp")
 
         def work(_: float) -> bytes:
             parse(params.text("query"))

@@ -108,8 +108,6 @@ class SeriesHandlers:
                         about, labels = families[name], dict(target.labels)
                         item = {"target": labels, "type": about.type, "help": about.help, "unit": about.unit}
                         found.append(item if wanted else {**item, "metric": name})
-            if not found:
-                raise ApiError("not_found", "specified metadata not found")
             return success(found[:limit] if limit > 0 else found)
 
         return json_response(request, await self._pool.run(work))

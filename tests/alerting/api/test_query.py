@@ -138,7 +138,11 @@ async def test_form_and_url_are_one(client: Client) -> None:
             'invalid parameter "query": invalid expression type "range vector" for range query, '
             "must be Scalar or instant Vector",
         ),
-        ("query_exemplars", {"query": "up", "start": "2", "end": "1"}, "end timestamp is not after start timestamp"),
+        (
+            "query_exemplars",
+            {"query": "up", "start": "2", "end": "1"},
+            "end timestamp must not be before start timestamp",
+        ),
         ("query", {"query": "up", "limit": "-1"}, 'invalid parameter "limit": limit must be non-negative'),
     ],
 )
