@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from exporters import board_options, registry
 from exporters.collectors import filesystem
 from exporters.collectors.own import Identity
+from exporters.footprint import limit_arenas, release_startup_garbage
 from exporters.log import event, to_stderr
 from exporters.notify import ServiceManager
 from exporters.runner import DEADLINE
@@ -42,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
     except Unusable as error:
         print(f"tierwatch exporter: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    limit_arenas()
     # Only now: what is wrong with the configuration is told without waiting for the web server's import.
     from exporters.app import App, CannotListen, Options
 
@@ -152,6 +154,7 @@ async def serve(app: App, manager: ServiceManager) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         await app.start()
+        release_startup_garbage()
         manager.tell("READY=1")
         while not stop.is_set():
             try:

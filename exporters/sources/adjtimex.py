@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 from dataclasses import dataclass
+from functools import cache
 
 from exporters.collector import CollectorFailed, NoData
 
@@ -68,11 +69,16 @@ class ClockState:
     tai: int
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Once: every CDLL makes classes of its own, which are never freed."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def clock_state() -> ClockState:
     """Reads the state. NoData when a sandbox forbids the call (unknown is not "unsynchronized")."""
     timex = _Timex()
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.adjtimex(ctypes.byref(timex))
+    result = _libc().adjtimex(ctypes.byref(timex))
     if result < 0:
         code = ctypes.get_errno()
         if code in (errno.EPERM, errno.EACCES, errno.ENOSYS):
