@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from alerting.model.labels import METRIC_NAME, Labels
+from alerting.model.matcher import Matcher
 from alerting.promql import nodes
 from alerting.promql.check import kind_of
 from alerting.promql.engine import Engine
 from alerting.promql.errors import QueryError
 from alerting.promql.inspect import selectors
+from alerting.promql.parse import parse
 from alerting.promql.value import Scalar, Vector
 from alerting.rules.definitions import AlertingRule, Rule
 
@@ -48,11 +51,15 @@ def value_problem(expr: nodes.Expr) -> str | None:
 def reads(rule: Rule, names: frozenset[str]) -> bool:
     """Whether any selector of the rule can match a series with one of the metric names. Queries in the texts of an
     alert do not count: they change no state."""
-    for matchers in selectors(rule.expr):
-        on_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
-        if any(all(matcher.matches(name) for matcher in on_name) for name in names):
-            return True
-    return False
+    return any(all(matcher.matches(name) for matcher in on_name) for on_name in _on_names(rule.text) for name in names)
+
+
+@lru_cache(maxsize=4096)
+def _on_names(text: str) -> tuple[tuple[Matcher, ...], ...]:
+    """The matchers on the metric's name of each selector."""
+    return tuple(
+        tuple(matcher for matcher in matchers if matcher.name == METRIC_NAME) for matchers in selectors(parse(text))
+    )
 
 
 def affected(rules: Sequence[Rule], names: frozenset[str]) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ class RuleManager:
         self._store = store
         self._options = options
         self._groups = [RunningGroup(group, around) for group in groups]
-        self._pending: list[Group] | None = None
+        self._pending: tuple[list[Group], Surroundings] | None = None
         self._early: set[str] = set()
         self._wake = asyncio.Event()
         self._busy = False
@@ -140,11 +140,10 @@ class RuleManager:
             self._swap()
             self._watch_clock()
             for group in self._groups:
+                await self._evaluate_early()
                 if (slot := self._due(group)) is not None:
                     await self._evaluate(group, slot, None)
-            names, self._early = frozenset(self._early), set()
-            if names:
-                await self._evaluate_early(names)
+            await self._evaluate_early()
             await self._note()
         finally:
             self._busy = False
@@ -170,7 +169,11 @@ class RuleManager:
         waits = [group.slot(now_ms) + group.interval_ms - now_ms for group in self._groups]
         return max(0.001, min(waits, default=1000) / 1000)
 
-    async def _evaluate_early(self, names: frozenset[str]) -> None:
+    async def _evaluate_early(self) -> None:
+        """What was asked for with ``evaluate_now``; it does not wait for the groups that are due."""
+        names, self._early = frozenset(self._early), set()
+        if not names:
+            return
         for group in self._groups:
             positions = affected(group.group.rules, names)
             if positions:
@@ -256,10 +259,10 @@ class RuleManager:
         self._early.update(names)
         self._wake.set()
 
-    def reload(self, groups: Sequence[Group]) -> None:
+    def reload(self, groups: Sequence[Group], around: Surroundings | None = None) -> None:
         """Go on with other groups. Rules that were there before (same file name, group, name and labels) keep their
-        states; firing alerts of rules that are gone are told as resolved."""
-        self._pending = list(groups)
+        states; firing alerts of rules that are gone are told as resolved. ``around`` None: as it was."""
+        self._pending = (list(groups), around or self._around)
         if not self._busy:
             self._swap()
         self._wake.set()
@@ -267,7 +270,7 @@ class RuleManager:
     def _swap(self) -> None:
         if self._pending is None:
             return
-        groups, self._pending = self._pending, None
+        (groups, self._around), self._pending = self._pending, None
         now_ms = self._clock.now_ms()
         old = {state.rule_id: state for group in self._groups for state in group.rules}
         by_key = {group.group.key: group for group in self._groups}

@@ -20,7 +20,7 @@ from alerting.rules.group import RING_SIZE, RunningGroup
 from alerting.rules.manager import LEARNING_LIMIT_MS, NOTE_EVERY_MS, SETTLE_MS
 from alerting.rules.state_store import MemoryStateStore, SqliteStateStore, StoredStates
 from alerting.storage.ports import StorageError
-from tests.alerting.rules.world import World
+from tests.alerting.rules.world import Listener, World
 
 RULES = """
 groups:
@@ -250,6 +250,36 @@ async def test_reload_keeps_states_and_ends_what_is_gone(world: World) -> None:
     await manager.turn()
     assert states(manager.active()) == {"Slow": "firing"}
     assert manager.active()[0].active_ms == since
+
+
+async def test_reload_may_change_what_all_rules_share(world: World) -> None:
+    text = RULES.replace("$labels.node", "$externalLabels.site")
+    manager = world.manager(text)
+    around = dataclasses.replace(world.around, external_labels={"site": "away"}, default_interval_ms=60_000)
+    manager.reload(world.groups(text), around)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    assert next(alert for alert in manager.active() if alert.name == "Busy").annotations == {"text": "away 12"}
+    assert manager.groups()[0].interval == 60.0
+
+
+async def test_a_reload_during_an_evaluation_waits_for_its_end(world: World) -> None:
+    class Reloading(Listener):
+        def update(self, alerts: Sequence[Alert], now_ms: int) -> None:
+            super().update(alerts, now_ms)
+            if not self.told:
+                self.told = True
+                manager.reload(world.groups(RULES.replace(BUSY, "")))
+                assert len(manager.groups()[0].rules) == 4
+
+        told = False
+
+    world.listener = Reloading()
+    manager = world.manager(RULES)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    assert len(manager.groups()[0].rules) == 3
+    assert world.listener.heard[-1][1] == ["Busy resolved"]
 
 
 async def test_restart_goes_on_with_pending_and_firing(world: World) -> None:
