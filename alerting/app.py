@@ -180,9 +180,8 @@ class App:
             first = self.reload_state.error.splitlines()[0]
             notes.append(f"The configuration was changed but not taken: {first}")
         config = self.prepared.config
-        root = config.alerting.route.receiver
-        if root is not None and not config.urls.get(root):
-            notes.append(f'Nobody is told of alerts: receiver "{root}" has no URL (alerting.yaml says how)')
+        if not any(config.urls[node.receiver] for node in self.prepared.policy.root.walk()):
+            notes.append("Nobody is told of alerts: no receiver has a URL (alerting.yaml says how to give it one)")
         if not self.prepared.groups:
             notes.append("No alert rules are loaded")
         if self.rules.learning:

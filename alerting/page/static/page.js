@@ -55,21 +55,36 @@ function drawFlows(flows) {
   );
 }
 
+function drawAlert(alert) {
+  return make("li", { class: "alert", "data-severity": alert.severity, "data-muted": String(Boolean(alert.hidden_by)) },
+    make("div", { class: "head" },
+      make("span", { class: "state", "data-state": alert.severity }, alert.severity),
+      make("span", { class: "summary" }, alert.summary || alert.name),
+      since(alert.since_ms, "since")),
+    alert.description ? make("p", { class: "more" }, alert.description) : null,
+    alert.action ? make("p", { class: "more" }, `To do: ${alert.action}`) : null,
+    alert.hidden_by ? make("p", { class: "more" }, `Not told: explained by ${alert.hidden_by}`) : null);
+}
+
+// Alerts that nobody has to act on: one line for each kind, with the nodes it is true of.
+function drawQuiet(alerts) {
+  const kinds = new Map();
+  for (const alert of alerts) kinds.set(alert.name, [...(kinds.get(alert.name) || []), alert]);
+  return [...kinds.values()].map((same) => {
+    const nodes = same.map((alert) => alert.node).filter(Boolean);
+    return make("li", { title: same[0].description },
+      make("span", { class: "kind" }, same[0].name), ` ${nodes.length ? nodes.join(", ") : same[0].summary}`);
+  });
+}
+
 function drawAlerts(alerts) {
-  const firing = alerts.filter((alert) => alert.state === "firing");
-  document.getElementById("alerts-section").hidden = firing.length === 0;
-  document.getElementById("alerts-title").textContent = `Firing (${firing.length})`;
-  document.getElementById("alerts").replaceChildren(
-    ...firing.map((alert) =>
-      make("li", { class: "alert", "data-severity": alert.severity, "data-muted": String(Boolean(alert.hidden_by)) },
-        make("div", { class: "head" },
-          make("span", { class: "state", "data-state": alert.severity }, alert.severity || "alert"),
-          make("span", { class: "summary" }, alert.summary || alert.name),
-          since(alert.since_ms, "since")),
-        alert.description ? make("p", { class: "more" }, alert.description) : null,
-        alert.action ? make("p", { class: "more" }, `To do: ${alert.action}`) : null,
-        alert.hidden_by ? make("p", { class: "more" }, `Not told: explained by ${alert.hidden_by}`) : null)),
-  );
+  const loud = alerts.filter((alert) => alert.severity === "critical" || alert.severity === "warning");
+  const quiet = alerts.filter((alert) => !loud.includes(alert));
+  document.getElementById("alerts-section").hidden = loud.length === 0;
+  document.getElementById("alerts-title").textContent = `Firing (${loud.length})`;
+  document.getElementById("alerts").replaceChildren(...loud.map(drawAlert));
+  document.getElementById("quiet-section").hidden = quiet.length === 0;
+  document.getElementById("quiet").replaceChildren(...drawQuiet(quiet));
 }
 
 function vital(reading) {
@@ -124,7 +139,7 @@ function drawNode(node) {
   if (node.reason) card.append(make("p", { class: "reason" }, node.reason));
   for (const reading of node.vitals) card.append(vital(reading));
   const line = spark(node.spark);
-  if (line) card.append(line);
+  if (line) card.append(make("div", { class: "caption" }, "processor, last 15 min"), line);
   const chips = make("div", { class: "services" });
   for (const flag of node.flags) chips.append(make("span", { class: "chip", "data-state": "flag", title: flag.help }, flag.text));
   for (const service of node.services) {
@@ -138,7 +153,7 @@ function drawNode(node) {
 function drawTiers(tiers) {
   document.getElementById("tiers").replaceChildren(
     ...tiers.map((tier) =>
-      make("section", {},
+      make("section", { "data-nodes": Math.min(tier.nodes.length, 3) },
         make("h2", {}, `Tier ${tier.tier}: ${tier.title}`),
         make("ul", { class: "nodes" }, ...tier.nodes.map(drawNode)))),
   );
