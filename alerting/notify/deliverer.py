@@ -44,10 +44,14 @@ class Deliverer:
         """Deliver until cancelled; then the tries in flight are given up (they stay in the outbox)."""
         self._loop = asyncio.get_running_loop()
         pruned = -_PRUNE_EVERY_S
+        adopted = False
         try:
             while True:
                 self._wake.clear()
                 try:
+                    if not adopted:
+                        await asyncio.to_thread(self._outbox.adopt, self._urls, self._clock.now_ms())
+                        adopted = True
                     if time.monotonic() - pruned >= _PRUNE_EVERY_S:
                         pruned = time.monotonic()
                         await asyncio.to_thread(self._outbox.prune, self._clock.now_ms())
@@ -131,7 +135,8 @@ class Deliverer:
         try:
             return await self._sender.send(urls[head.url_index], head.title, body, head.kind)
         except Exception as error:
-            log.exception("the sender failed in an unexpected way")
+            # Not the error's text: it may quote the URL.
+            log.warning("the sender failed in an unexpected way: %s", type(error).__name__)
             return Delivery("failed", f"internal error: {type(error).__name__}")
 
     def _call(self, function: object) -> None:
@@ -147,8 +152,8 @@ class Deliverer:
     async def _prepare(self) -> None:
         try:
             await self._sender.prepare()
-        except Exception:
-            log.exception("the sender could not get ready")
+        except Exception as error:
+            log.warning("the sender could not get ready: %s", type(error).__name__)
 
     async def _cancel(self) -> None:
         tasks = [*self._in_flight.values(), *([self._preparing] if self._preparing else [])]

@@ -101,15 +101,15 @@ class Outbox:
     """The queue in one database. Safe to call from several threads."""
 
     def __init__(self, database: Database, urls: Mapping[str, Collection[Secret]]) -> None:
-        """``urls``: receiver -> its Apprise URLs; call ``adopt`` before the first delivery."""
+        """``urls``: receiver -> its Apprise URLs; ``adopt`` them before the first delivery (``Deliverer`` does)."""
         self._database = database
         self._digests = _digests(urls)
         self._lock = threading.Lock()
         self._stats: dict[str, ReceiverStats] = {}
 
     def adopt(self, urls: Mapping[str, Collection[Secret]], now_ms: int) -> None:
-        """Take new URLs, and give what waits to them: by the URL where it is still known, else by its place. What no
-        URL is left for is given up. Everything that waits is due at once."""
+        """Take new URLs, and give what waits to them: by the URL where it is still known, else to a new one in its
+        place (somebody mended it). What no URL is left for is given up. Everything that waits is due at once."""
         digests = _digests(urls)
         before = self._digests
         try:
@@ -221,10 +221,12 @@ class Outbox:
             "SELECT DISTINCT receiver, url_index, url_digest FROM message WHERE state = 'waiting'"
         ).fetchall()
         connection.execute("UPDATE message SET next_ms = ? WHERE state = 'waiting'", (now_ms,))
+        used = set(connection.execute("SELECT DISTINCT receiver, url_digest FROM message"))
         for receiver, index, digest in lines:
             known = digests.get(receiver, ())
             place = known.index(digest) if digest in known else index
-            if place >= len(known):
+            # A URL that was there before has had this message in a line of its own.
+            if place >= len(known) or (known[place] != digest and (receiver, known[place]) in used):
                 self._lose_line(connection, receiver, digest, now_ms)
                 continue
             # Through negative numbers, because two URLs may have changed places.

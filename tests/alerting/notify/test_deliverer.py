@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from alerting.clock import FakeClock
+from alerting.dispatch.store import open_database
+from alerting.notify.deliverer import Deliverer
+from alerting.notify.message import Message
+from alerting.notify.outbox import Outbox
+from alerting.notify.sender import Delivery, FakeSender
+from alerting.storage.database import Database
+from alerting.storage.ports import StorageError
+from config.secrets import Secret
+
+NOW = 1_700_000_000_000
+A, B = Secret("json://a"), Secret("json://b")
+URLS = {"phone": (A, B)}
+
+
+class Scene:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = FakeClock(NOW)
+        self.outbox = Outbox(database, URLS)
+        self.sender = FakeSender()
+
+    def queue(self, *titles: str) -> None:
+        with self.database.transaction() as connection:
+            for title in titles:
+                self.outbox.queue(connection, "phone", "g", Message(title, "text", "info"), self.clock.now_ms())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Deliverer]:
+        deliverer = Deliverer(self.outbox, self.sender, URLS, self.clock)
+        task = asyncio.get_running_loop().create_task(deliverer.run())
+        await asyncio.sleep(0.02)
+        try:
+            yield deliverer
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    def sent(self, url: Secret) -> list[str]:
+        return [title for text, title, _ in self.sender.sent if text == url.reveal()]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    database = open_database(tmp_path / "alerts.db", NOW)
+    database.pragma("synchronous=OFF")
+    yield Scene(database)
+    database.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the state is a database's, nothing signals it
+            await asyncio.sleep(0.005)
+
+
+async def test_everything_in_order_once_each_one_in_flight(scene: Scene) -> None:
+    titles = [str(number) for number in range(20)]
+    scene.queue(*titles)
+    scene.sender.delay_s = 0.002
+    async with scene.running():
+        await until(lambda: len(scene.sender.sent) == 40)
+        await asyncio.sleep(0.05)
+    assert scene.sent(A) == scene.sent(B) == titles
+    assert scene.sender.overlaps == 0
+    assert scene.outbox.heads() == []
+
+
+async def test_a_url_that_fails_delays_and_repeats_no_other(scene: Scene) -> None:
+    scene.queue("one", "two")
+    down = True
+
+    def answer(url: str, _: str) -> Delivery:
+        return Delivery("failed", "down") if down and url == A.reveal() else Delivery("delivered")
+
+    scene.sender.answer = answer
+    async with scene.running() as deliverer:
+        await until(lambda: len(scene.sent(B)) == 2)
+        for _ in range(5):
+            scene.clock.advance(60)
+            deliverer.kick()
+            await asyncio.sleep(0.03)
+        assert scene.sent(A) == []
+        down = False
+        scene.clock.advance(60)
+        deliverer.kick()
+        await until(lambda: len(scene.sent(A)) == 2)
+    assert (scene.sent(A), scene.sent(B)) == (["one", "two"], ["one", "two"])
+    late = [body for url, _, body in scene.sender.sent if url == A.reveal()]
+    assert late[0] == "(delayed 6m)\ntext"
+    stats = scene.outbox.stats(scene.clock.now_ms())["phone"]
+    assert (stats.delivered, stats.waiting) == (4, 0)
+    assert stats.failed_attempts >= 5
+
+
+async def test_a_new_url_is_used_for_what_waits(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    scene.sender.answer = lambda url, _: Delivery("delivered") if url == "json://c" else Delivery("failed", "no")
+    scene.queue("one")
+    async with scene.running() as deliverer:
+        await until(lambda: scene.outbox.stats(NOW)["phone"].failed_attempts == 2)
+        await deliverer.reload({"phone": (Secret("json://c"),)})
+        await until(lambda: len(scene.sender.sent) == 1)
+    assert [(row.url_number, row.state) for row in scene.outbox.journal()] == [(2, "lost"), (1, "delivered")]
+    assert "json://" not in caplog.text
+
+
+async def test_what_cannot_be_written_down_is_not_sent_again(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    record = Outbox.record
+    failures = 2
+
+    def broken(self: Outbox, *arguments: object) -> object:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise StorageError("database or disk is full")
+        return record(self, *arguments)  # type: ignore[arg-type]
+
+    scene.queue("one")
+    with (
+        patch.object(Outbox, "record", broken),
+        patch("alerting.notify.deliverer._AFTER_STORAGE_ERROR_S", 0.02),
+        caplog.at_level(logging.CRITICAL),
+    ):
+        async with scene.running():
+            await until(lambda: scene.outbox.heads() == [])
+    assert len(scene.sender.sent) == 2
+
+
+async def test_a_sender_that_raises_is_a_failed_try(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    def answer(_url: str, _title: str) -> Delivery:
+        raise RuntimeError("json://very-secret")
+
+    scene.sender.answer = answer
+    scene.queue("one")
+    with caplog.at_level(logging.CRITICAL):
+        async with scene.running():
+            await until(lambda: scene.outbox.stats(NOW)["phone"].failed_attempts == 2)
+    assert {row.reason for row in scene.outbox.journal()} == {"internal error: RuntimeError"}
+
+
+async def test_prepare_reaches_the_sender_and_is_harmless_before_the_start(scene: Scene) -> None:
+    deliverer = Deliverer(scene.outbox, scene.sender, URLS, scene.clock)
+    deliverer.kick()
+    deliverer.prepare()
+    async with scene.running() as running:
+        await asyncio.to_thread(running.prepare)
+        await until(lambda: scene.sender.prepared == 1)
