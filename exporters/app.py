@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -22,6 +24,15 @@ KEEP_ALIVE = 75.0
 
 class CannotListen(Exception):
     """The address cannot be used; the message says why."""
+
+
+def why(error: OSError) -> str:
+    """A bind error in words, with what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there (ss -ltnp tells which); stop it, or choose another port with --listen"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; is it the right node, and is its network up?"
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class App:
             await web.TCPSite(self._web, host, port).start()
         except OSError as error:
             await self.stop()
-            raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise CannotListen(f"cannot listen on {host}:{port}: {why(error)}") from error
         host, port = self.address
         event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(collectors))
 

@@ -53,7 +53,13 @@ def test_a_taken_port() -> None:
         port = taken.getsockname()[1]
         done = subprocess.run(command("--listen", f"127.0.0.1:{port}"), capture_output=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}: " in done.stderr.decode()
+    assert f"cannot listen on 127.0.0.1:{port}: another program listens there" in done.stderr.decode()
+
+
+def test_an_address_of_another_machine() -> None:
+    done = subprocess.run(command("--listen", "192.0.2.1:9191"), capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "cannot listen on 192.0.2.1:9191: this machine has no such address" in done.stderr.decode()
 
 
 def test_many_clients_at_once_and_clients_that_go_away() -> None:
