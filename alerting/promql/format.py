@@ -167,8 +167,8 @@ def _binary(expr: nodes.Binary) -> str:
         words.append(f"{'on' if matching.on else 'ignoring'} ({', '.join(map(_label, matching.labels))})")
     if matching.many != "none":
         words.append(f"group_{matching.many} ({', '.join(map(_label, matching.include))})")
-    negative_number = isinstance(expr.right, nodes.NumberLiteral)  # reads well after an operator: 2 ^ -1
-    words.append(_text(expr.right) if negative_number else _operand(expr.right, strength + (not right_binds)))
+    signed = isinstance(expr.right, nodes.NumberLiteral | nodes.Negation)  # reads well after an operator: 2 ^ -x
+    words.append(_text(expr.right) if signed else _operand(expr.right, strength + (not right_binds)))
     return " ".join(words)
 
 

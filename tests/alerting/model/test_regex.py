@@ -4,7 +4,7 @@ import contextlib
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.model.matcher import Matcher
@@ -56,6 +56,7 @@ def test_refused(pattern: str) -> None:
         Matcher("a", "=~", pattern)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab(|)[]^$.*+?{}\\dwQE1,:-&~i<>P=!é\n", max_size=20))
 def test_any_text_compiles_or_is_refused(pattern: str) -> None:
     with warnings.catch_warnings():
@@ -64,6 +65,7 @@ def test_any_text_compiles_or_is_refused(pattern: str) -> None:
             compile_anchored(pattern).fullmatch("ab1")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_escaped_text_matches_itself(text: str) -> None:
     quoted = "".join("\\" + char if not char.isalnum() and char.isascii() else char for char in text)

@@ -20,6 +20,8 @@ from tests.alerting.promql.queries import vectors
         ("(a+b)*c", "(a + b) * c"),
         ("-x^2", "-x ^ 2"),
         ("2^-1", "2 ^ -1"),
+        ("2^-x*-y^z", "2 ^ -x * -y ^ z"),
+        ("(-x)^2", "(-x) ^ 2"),
         ("a>bool on(x)group_left(y)b", "a > bool on (x) group_left (y) b"),
         ('{"odd name",b="c"}', '{__name__="odd name", b="c"}'),
         ('x{a="q\\"\\\\\\n"}', 'x{a="q\\"\\\\\\n"}'),
@@ -40,6 +42,7 @@ def test_the_text_reads_back_as_the_same_tree(text: str) -> None:
     assert repr(parse(format_expr(expr))) == repr(expr)  # NaN is not equal to itself
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=10**13))
 def test_durations_read_back(milliseconds: int) -> None:
     assert duration_ms(format_duration(milliseconds)) == milliseconds

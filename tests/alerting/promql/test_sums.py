@@ -34,7 +34,7 @@ def window_of(series: list[list[float]], ends: list[int], length: int) -> Window
     return windows(from_series(data), times, length, times, Budget(10**9, None))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     series=st.lists(st.lists(NUMBERS, max_size=40), min_size=1, max_size=4),
     ends=st.lists(st.integers(-5, 50), min_size=1, max_size=6).map(sorted),
@@ -58,6 +58,7 @@ def test_sums_and_means_of_windows_are_exact(series: list[list[float]], ends: li
                 )
 
 
+@settings(deadline=None)
 @given(value=st.floats(-1e300, 1e300), count=st.integers(1, 40))
 def test_the_average_of_equal_values_is_that_value(value: float, count: int) -> None:
     window = window_of([[value] * count], [count], count)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.promql.value import format_plain, format_value
@@ -40,6 +40,7 @@ def test_plain_never_has_an_exponent() -> None:
     assert format_plain(1e-7) == "0.0000001"
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_both_read_back(value: float) -> None:
     assert float(format_value(value)) == value
