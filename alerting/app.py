@@ -16,6 +16,9 @@ from typing import Any
 
 from aiohttp import web
 
+from alerting.api.app import POOL_STATS, REQUEST_STATS, build_app
+from alerting.api.configtext import config_text
+from alerting.api.ports import ConfigState, Services
 from alerting.build import Prepared, prepare
 from alerting.clock import Clock, SystemClock
 from alerting.dispatch.dispatcher import AlertView, Dispatcher
@@ -37,6 +40,7 @@ from alerting.rules.state_store import SqliteStateStore
 from alerting.scrape.http import HttpPages
 from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.report import ScrapeReport, TargetView
+from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
 from alerting.storage.store import Store, StoreOptions
 from config.daemon.log import event
 from config.load import Config
@@ -63,17 +67,18 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ReloadState:
-    """How the last (re)load went. ``error`` is empty when it was taken."""
+    """How the last (re)load went. ``loaded_ms``: when what runs was read; ``error``: why the newest was refused."""
 
-    time_ms: int
+    loaded_ms: int
     error: str = ""
 
 
 class App:
     """One aggregator. To be started once."""
 
-    def __init__(self, options: Options, clock: Clock | None = None) -> None:
+    def __init__(self, options: Options, clock: Clock | None = None, version: str = "dev") -> None:
         self._options = options
+        self._version = version
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,6 +93,7 @@ class App:
         self.outbox: Outbox
         self.deliverer: Deliverer
         self.page: Page
+        self._own_metrics: SelfMetrics
         self.reload_state = ReloadState(self._clock.now_ms())
         self._web: web.AppRunner | None = None
 
@@ -104,7 +110,7 @@ class App:
         self.prepared = await asyncio.to_thread(prepare, self._options.config)
         async with AsyncExitStack() as stack:
             self._open_store(stack)
-            pages = await stack.enter_async_context(HttpPages())
+            pages = await stack.enter_async_context(HttpPages(self._version))
             self._make_notify(stack)
             self._make_scrape_and_rules(pages, stack)
             await self._listen(stack)
@@ -131,7 +137,7 @@ class App:
                 await self.deliverer.reload(prepared.config.urls)
             except Exception as error:
                 expected = isinstance(error, ConfigError | CannotStart)
-                self.reload_state = ReloadState(now_ms, str(error))
+                self.reload_state = ReloadState(self.reload_state.loaded_ms, str(error))
                 event(log, logging.ERROR, "configuration refused, the one before goes on", error=str(error))
                 if not expected:
                     log.exception("unexpected while reloading")
@@ -251,7 +257,8 @@ class App:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         self.page = Page(PageSource(self, self._clock))
-        app = web.Application()
+        app = build_app(self._services())
+        self._own_metrics = self._self_metrics(app)
         self.page.add_routes(app)
         self._web = web.AppRunner(
             app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=3.0
@@ -263,6 +270,45 @@ class App:
             await web.TCPSite(self._web, host, port).start()
         except OSError as error:
             raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+    def _services(self) -> Services:
+        return Services(
+            queries=self.engine,
+            index=self.store,
+            rules=self.rules,
+            targets=self.scrape,
+            clock=self._clock,
+            not_ready=self._not_ready,
+            metrics=lambda: self._own_metrics.render(),
+            config=self._config_state,
+            version=self._version,
+            started_ms=self._clock.now_ms(),
+            retention=self.config.alerting.storage.retention,
+        )
+
+    def _config_state(self) -> ConfigState:
+        state = self.reload_state
+        return ConfigState(config_text(self.config), state.loaded_ms, not state.error, state.error)
+
+    def _self_metrics(self, app: web.Application) -> SelfMetrics:
+        return SelfMetrics(
+            Sources(
+                version=self._version,
+                scrape=lambda: self.scrape.stats,
+                targets=self.scrape.targets,
+                store=self.store.stats,
+                rules=lambda: self.rules.stats,
+                groups=self.rules.groups,
+                receivers=lambda: self.outbox.stats(self._clock.now_ms()),
+                queries=lambda: app[POOL_STATS],
+                requests=lambda: app[REQUEST_STATS],
+                reload=lambda: ConfigReload(not self.reload_state.error, self.reload_state.loaded_ms),
+                page_viewers=lambda: self.page.viewers,
+            )
+        )
+
+    def _not_ready(self) -> str:
+        return "" if self.scrape.first_round_done else "not every target has been asked once yet"
 
     def _run_all(self, stack: AsyncExitStack) -> None:
         # Ended in the reverse order: the page and the scrapers first, what is told last.

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     from alerting.app import App, CannotStart, Options
     from alerting.storage.ports import StorageError
 
-    app = App(Options(arguments.config, arguments.data, listen))
+    app = App(Options(arguments.config, arguments.data, listen), version=_version())
     try:
         return asyncio.run(serve(app, ServiceManager(os.environ)))
     except ConfigError as error:
@@ -52,6 +53,13 @@ def main(argv: Sequence[str]) -> int:
     except (CannotStart, StorageError) as error:
         sys.stderr.write(f"tierwatch aggregator: {error}\n")
         return 1
+
+
+def _version() -> str:
+    try:
+        return metadata.version("tierwatch")
+    except metadata.PackageNotFoundError:
+        return "dev"
 
 
 async def serve(app: App, manager: ServiceManager) -> int:

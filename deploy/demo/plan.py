@@ -129,7 +129,7 @@ def make_plan(cluster: Cluster, folder: Path, receiver: tuple[str, int]) -> Plan
             *("--listen", f"{hub}:{AGGREGATOR_PORT}"),
         ),
         listen=(hub, AGGREGATOR_PORT),
-        url=f"http://{hub}:{AGGREGATOR_PORT}/",
+        url=f"http://{hub}:{AGGREGATOR_PORT}/-/ready",
     )
     return Plan(cluster, exporters, aggregator, receiver)
 
