@@ -33,7 +33,7 @@ _CONFIRM_LEAST_S = 0.5
 # Scrapes asked for never come faster than this: a storm of events must not become a storm of scrapes.
 _EARLY_GAP_S = 0.2
 # What may be read on the event loop: a page this long takes under 5 ms when known. Longer ones go to a thread.
-_INLINE_KNOWN_BYTES = 512 * 1024
+_INLINE_KNOWN_BYTES = 128 * 1024
 _INLINE_NEW_BYTES = 32 * 1024
 _COLUMNS_AT_ONCE = 500
 
@@ -139,8 +139,10 @@ class TargetLoop:
             self._around.stats.internal_errors += 1
             self.view = replace(self.view, health="unknown", last_error=f"not stored: {error}")
             log.warning("%s: the scrape could not be stored: %s", self.target.name, error)
-        except Exception:
+        except Exception as error:
             self._around.stats.internal_errors += 1
+            words = f"unforeseen {type(error).__name__} while storing, the log says more"
+            self.view = replace(self.view, health="unknown", last_error=words)
             log.exception("%s: the scrape failed in an unforeseen way", self.target.name)
         finally:
             self.tried.set()
@@ -168,6 +170,12 @@ class TargetLoop:
             page = await self._read(body)
         except (ScrapeError, PageError) as error:
             return _Attempt(time_ms, time.monotonic() - began, error=str(error))
+        except Exception as error:
+            # A fault of ours must not leave the target looking as it did before.
+            self._around.stats.internal_errors += 1
+            log.exception("%s: the scrape failed in an unforeseen way", target.name)
+            words = f"unforeseen {type(error).__name__} while scraping, the log says more"
+            return _Attempt(time_ms, time.monotonic() - began, error=words)
         return _Attempt(time_ms, time.monotonic() - began, page)
 
     async def _read(self, body: Body) -> Page:

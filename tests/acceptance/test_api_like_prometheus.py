@@ -128,8 +128,9 @@ class Both:
     ours: str
     theirs: str
     session: ClientSession
-    first: float
-    last: float
+    instance: str
+    first: float = 0
+    last: float = 0
 
     async def ask(self, path: str) -> tuple[tuple[int, Any], tuple[int, Any]]:
         found = []
@@ -228,7 +229,7 @@ async def both(tmp_path: Path) -> AsyncIterator[Both]:
         await stack.enter_async_context(process(tmp_path / "prometheus.log", prometheus, *arguments))
         base = await stack.enter_async_context(ours(tmp_path, exporter))
         session = await stack.enter_async_context(ClientSession())
-        found = Both(base, f"http://127.0.0.1:{port}", session, 0, 0)
+        found = Both(base, f"http://127.0.0.1:{port}", session, f"127.0.0.1:{exporter}")
         for url in (found.ours, found.theirs):
             await until_settled(session, url)
         now = SystemClock().now_ms() / 1000
@@ -282,3 +283,22 @@ async def test_up_and_the_rules_say_the_same(both: Both) -> None:
     mine, theirs = await both.ask("alerts")
     told = [[{**alert, "activeAt": ""} for alert in body["data"]["alerts"]] for _, body in (mine, theirs)]
     assert told[0] == told[1]
+
+
+async def test_promtool_understands_the_answers(both: Both) -> None:
+    """Prometheus' own client reads JSON strictly."""
+    labels = f'instance="{both.instance}", job="node", node="N1"'
+    for arguments, expected in (
+        (["instant", "BASE", "up"], f"up{{{labels}}} => 1 @["),
+        (["instant", "BASE", "1/0"], "scalar: +Inf @["),
+        (["range", "BASE", "sum(up)"], "{} =>\n1 @["),
+        (["series", "BASE", "--match=up"], f'{{__name__="up", {labels}}}\n'),
+        (["labels", "BASE", "node"], "N1\n"),
+    ):
+        command = [both.ours if word == "BASE" else word for word in arguments]
+        running = await asyncio.create_subprocess_exec(
+            need("promtool"), "query", *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output = (await running.communicate())[0].decode()
+        assert running.returncode == 0, output
+        assert output.startswith(expected), output

@@ -284,6 +284,20 @@ async def test_a_full_store_makes_the_target_unknown_or_down_never_silently_fine
         assert writer.values(name="up")[-1] == 0
 
 
+class Faulty(Pages):
+    async def fetch(self, url: str, timeout: float, body_bytes: int) -> Body:  # noqa: ASYNC109
+        raise ZeroDivisionError
+
+
+async def test_a_fault_of_ours_is_a_failed_scrape(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(Faulty(), target()) as run:
+        await run.until(lambda: len(run.reports) >= 2)
+        assert run.writer().values(name="up")[:2] == [0, 0]
+        words = "unforeseen ZeroDivisionError while scraping, the log says more"
+        assert run.manager.targets()[0].last_error == words
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_failing_listener_harms_nothing() -> None:
     def listener(_: ScrapeReport) -> None:
         raise RuntimeError("boom")
