@@ -186,7 +186,7 @@ class Upkeep:
             if last is not None and self._stepped_back(last, now_ms):
                 if not count:
                     head.start_over()
-                return saved if count else 0
+                return saved if saved > rows.first else 0
         if not count or (now_ms - int(rows.times[0]) < options.seal_after_ms and count < options.seal_after_rows):
             return 0
         old = int(np.searchsorted(rows.times, now_ms - options.keep_ms, side="right"))
