@@ -94,6 +94,8 @@ class ShapeChecker:
         """Note the keys that the schema does not know; the names of the fields they were probably meant for."""
         meant = set()
         free = [name for name in fields if name not in value]
+        if (*path, SOMETHING) in self._document.broken:
+            self._document.broken.update((*path, name) for name in free)
         for key in value:
             if key in fields:
                 continue

@@ -35,10 +35,19 @@ CPU_WAITING = Levels(Threshold("CpuStarved", 0.70))
 CONNTRACK_USED = Levels(Threshold("ConntrackAlmostFull", 0.80))
 OPEN_FILES_USED = Levels(Threshold("OpenFilesLow", 0.85))
 EMC_USED = Levels(Threshold("JetsonMemoryBandwidthSaturated", 0.90))
+GPU_USED = Levels(Threshold("JetsonGpuSaturated", 0.95))
 RAIL_CURRENT = Levels(Threshold("JetsonPowerNearLimit", 0.95))
 
 # Load of five minutes divided by cores.
 LOAD_PER_CORE = Levels(Threshold("CpuOverloaded", 4))
+
+# Counts.
+PROCESSES_BLOCKED = Levels(Threshold("ProcessesBlocked", 8))
+PAGE_SERIES = Levels(Threshold("PageNearItsLimit", 16_000))
+
+# Bytes.
+EXPORTER_MEMORY = Levels(Threshold("ExporterMemoryHigh", 120 * 2**20))
+AGGREGATOR_MEMORY = Levels(Threshold("AggregatorMemoryHigh", 400 * 2**20))
 
 # Degrees Celsius.
 PI_TEMPERATURE = Levels(Threshold("PiHot", 77), Threshold("PiOverheating", 84))
@@ -48,6 +57,7 @@ DISK_TEMPERATURE = Levels(Threshold("DiskHot", 72))
 
 # Seconds.
 CLOCK_SKEW = Levels(Threshold("ClockSkew", 10))
+COLLECTOR_DURATION = Levels(Threshold("CollectorSlow", 1))
 SCRAPE_DURATION = Levels(Threshold("ScrapeSlow", 3))
 NOTIFICATION_WAITING = Levels(Threshold("NotificationsWaiting", 300))
 

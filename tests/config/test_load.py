@@ -100,6 +100,8 @@ def test_all_problems_of_both_files_at_once(tmp_path: Path) -> None:
         ("  cidr: 10.0.0.0/24\n", "  cidr: nowhere\n", "cluster.yaml:3: network.cidr: expected a network"),
         ("  BACK:\n", "  OFF:\n", "cluster.yaml:18: YAML reads the key OFF as false"),
         ("  BACK:\n", "  <<:\n", 'cluster.yaml:18: merging with "<<" is not supported'),
+        ("    services:\n      ollama:", "    !!int x:\n      ollama:", "cluster.yaml:25: expected a name as key"),
+        ("        split:\n", "        null:\n", "cluster.yaml:41: expected a name as key"),
         ("disk: 1TB\n    cuda", "disk: 2026-13-45\n    cuda", "cluster.yaml:23: YAML cannot read this"),
     ],
 )

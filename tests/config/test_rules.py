@@ -120,8 +120,8 @@ def test_rules_use_the_shared_numbers(name: str) -> None:
         if threshold is None:
             continue
         rule = ALERTS[threshold.alert]
-        numbers = {float(number) for number in re.findall(r"[<>]=?\s*(\d+(?:\.\d+)?)(?![\d.])", rule["expr"])}
-        assert threshold.value in numbers
+        numbers = re.findall(r"[<>]=?\s*(\d+(?:\.\d+)?)(?![\d.])( \* 1024 \^ 2)?", rule["expr"])
+        assert threshold.value in {float(number) * (2**20 if mebi else 1) for number, mebi in numbers}
         assert rule["labels"]["severity"] in severities
 
 
