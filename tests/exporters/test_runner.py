@@ -41,18 +41,18 @@ async def test_outcomes() -> None:
 
 
 async def test_a_hanging_collector_costs_the_deadline_once_and_comes_back(hanging: Hanging) -> None:
-    runner = Runner({"hanging": hanging, "good": Constant()}, deadline=0.3)
+    runner = Runner({"hanging": hanging, "good": Constant()}, deadline=0.8)
     begun = time.monotonic()
     page = samples(await runner.collect())
-    assert 0.2 < time.monotonic() - begun < 1.0
+    assert 0.7 < time.monotonic() - begun < 2.0
     assert page[SUCCESS, "hanging"] == 0
     assert page["tierwatch_example", "a"] == 1
 
     begun = time.monotonic()
     page = samples(await runner.collect())
-    assert time.monotonic() - begun < 0.2
+    assert time.monotonic() - begun < 0.6
     assert page[SUCCESS, "hanging"] == 0
-    assert page[DURATION, "hanging"] >= 0.2
+    assert page[DURATION, "hanging"] >= 0.7
     assert hanging.entered == 1
 
     hanging.release.set()
@@ -67,8 +67,8 @@ async def test_a_hanging_collector_costs_the_deadline_once_and_comes_back(hangin
 async def test_the_scrapers_patience_is_honoured(hanging: Hanging) -> None:
     runner = Runner({"hanging": hanging}, deadline=20.0)
     begun = time.monotonic()
-    await runner.collect(patience=0.5)
-    assert time.monotonic() - begun < 0.5
+    await runner.collect(patience=1.5)
+    assert time.monotonic() - begun < 1.5
 
 
 async def test_a_failure_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:

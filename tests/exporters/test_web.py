@@ -121,9 +121,9 @@ async def test_the_scrapers_timeout_is_kept_when_a_collector_hangs() -> None:
     try:
         async with TestServer(pages.application()) as server, aiohttp.ClientSession(server.make_url("/")) as client:
             begun = time.monotonic()
-            async with client.get("/metrics", headers={SCRAPE_TIMEOUT: "0.5"}) as answer:
+            async with client.get("/metrics", headers={SCRAPE_TIMEOUT: "1.5"}) as answer:
                 page = await answer.text()
-            assert time.monotonic() - begun < 0.5
+            assert time.monotonic() - begun < 1.5
     finally:
         hanging.release.set()
     assert 'node_scrape_collector_success{collector="hanging"} 0.0\n' in page

@@ -61,10 +61,10 @@ def test_sizes_and_defaults_of_what_is_left_out(release: threading.Event) -> Non
 def test_a_hung_mount_costs_its_own_series_only(release: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     statvfs = FakeStatvfs(release, hang="my media")
-    collector = FileSystems(roots("pi"), Asker(deadline=0.3, statvfs=statvfs))
+    collector = FileSystems(roots("pi"), Asker(deadline=0.8, statvfs=statvfs))
     begun = time.monotonic()
     found = samples(collector.collect())
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 2.0
     assert found["node_filesystem_device_error", *NFS] == 1
     assert ("node_filesystem_avail_bytes", *NFS) not in found
     assert found["node_filesystem_avail_bytes", *CARD] == 300 * 4096
@@ -75,7 +75,7 @@ def test_a_hung_mount_costs_its_own_series_only(release: threading.Event, caplog
         found = samples(collector.collect())
         assert found["node_filesystem_device_error", *NFS] == 1
         assert found["node_filesystem_device_error", *CARD] == 0
-    assert time.monotonic() - begun < 0.3, "a mount that is known to hang is not waited for"
+    assert time.monotonic() - begun < 0.8, "a mount that is known to hang is not waited for"
     assert sum(path.endswith("my media") for path in statvfs.asked) == 1
 
     release.set()
