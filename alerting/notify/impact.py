@@ -82,7 +82,7 @@ def recovered(cluster: Cluster, own: Gone, everything: Gone) -> list[str]:
         state = flow_state(flow, cluster, everything.up)
         if state.state == "ok":
             again.append(flow.title)
-        else:
+        elif state.state == "broken" or _hits_path(flow, cluster, own):
             still.append(f"{flow.title} is still {state.state}: {_names(state.failed)} down.")
     return [*still, f"{_names(tuple(again))} back to normal."] if again else still
 

@@ -22,6 +22,8 @@ TITLE_CHARACTERS = 120
 BODY_CHARACTERS = 1000
 _LINE_CHARACTERS = 240
 _ALERTS_SHOWN = 6
+# What the failure means comes after these; the other alerts after that.
+_ALERTS_FIRST = 2
 _LATE_MS = 60_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -41,17 +43,19 @@ def compose(
 ) -> Message:
     """Put a notice into words. ``zone``: of the times shown; None is the machine's own."""
     lines = _Lines(BODY_CHARACTERS - (len(external_url) + 1 if external_url else 0))
-    for number, alert in enumerate(_by_weight(notice)):
-        if number == _ALERTS_SHOWN:
-            lines.add(f"…and {len(notice.firing) - _ALERTS_SHOWN} more")
-            break
-        lines.add(_firing_line(alert, cluster, now_ms, zone))
+    alerts = [_firing_line(alert, cluster, now_ms, zone) for alert in _by_weight(notice)[:_ALERTS_SHOWN]]
+    for line in alerts[:_ALERTS_FIRST]:
+        lines.add(line)
     own = impact.gone(notice.firing)
     everything = impact.gone([*notice.firing, *notice.around.values()])
     for sentence in impact.sentences(cluster, own, everything) if own else []:
         lines.add(sentence)
     if notice.hidden:
         lines.add(f"Hides {_count(notice.hidden)}: {_tally(notice.hidden)}.")
+    for line in alerts[_ALERTS_FIRST:]:
+        lines.add(line)
+    if len(notice.firing) > _ALERTS_SHOWN:
+        lines.add(f"…and {len(notice.firing) - _ALERTS_SHOWN} more")
     for text in _actions(notice.firing):
         lines.add(text)
     for alert in notice.resolved[:_ALERTS_SHOWN]:
@@ -123,7 +127,7 @@ def _subject(alert: Alert, cluster: Cluster) -> str:
     if impact.takes_service(alert):
         reference = alert.labels.get("service")
         service = cluster.service(reference)
-        return f"{reference} ({service.title})" if service is not None and service.title else reference
+        return f"{service.title} on {name}" if service is not None and service.title else reference
     where = alert.labels.get("service") or name
     return f"{alert.name} on {where}" if where else alert.name
 
