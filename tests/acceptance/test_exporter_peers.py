@@ -54,6 +54,7 @@ LEFT_OUT = re.compile(
     r"|.*device=(zram|veth)"  # as node_exporter itself since 1.6; interfaces that live as long as a container
     r"|node_network_speed_bytes"  # -1 is "unknown", no speed
     r"|node_processes_threads_state"  # reads every thread of every process
+    r"|node_processes_state"  # states come and go between the two pages
     r"|node_thermal_zone_temp type=gpu-thermal"  # -256: the sensor is off
     r"|node_hwmon_temp_min_celsius"  # -273.15: no limit
     r"|node_hwmon_in_volts chip=i2c_1_1_0040 sensor=in3|node_hwmon_temp_celsius chip=i2c_1_1_0040 sensor=temp9"
