@@ -12,6 +12,7 @@ import json
 import logging
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,11 @@ class Disk:
             path, [SCHEMA], now_ms=now_ms, page_size=PAGE, incremental_vacuum=True, checkpoint_pages=0
         )
         self.moved_aside = int(self._database.moved_aside is not None)
-        self._reader = Reader(path)
+        try:
+            self._reader = Reader(path)
+        except StorageError:
+            self._database.close()
+            raise
 
     def load_or_start_empty(self, now_ms: int) -> Loaded:
         """``load``; a file that opens but cannot be read, or lacks its tables, goes aside."""
@@ -198,6 +203,12 @@ class Disk:
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((group,) for group in groups))
         self._log_pages += (new.block.bytes if new is not None else 0) // PAGE + 10
 
+    def write_saved(self, new: NewBlock) -> None:
+        """A block carried over from a damaged file."""
+        with self._database.transaction() as connection:
+            _insert(connection, new)
+        self._log_pages += new.block.bytes // PAGE + 10
+
     def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
         """A block in; those it replaces are marked, to be deleted with ``delete_blocks`` (``load`` does it too)."""
         with self._database.transaction() as connection:
@@ -246,13 +257,15 @@ class Disk:
         if self._database.pragma("freelist_count") > FREE_PAGES_KEPT:
             self._database.rows(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
 
-    def start_empty(self, now_ms: int) -> None:
-        """The file is damaged: it goes aside, and an empty one takes its place."""
-        self._reader.close()
-        self._database.reopen_empty(now_ms)
+    def start_empty(self, now_ms: int) -> Path:
+        """The file is damaged: it goes aside, and an empty one takes its place. Returns where it went."""
+        with suppress(StorageError):
+            self._reader.close()
+        aside = self._database.reopen_empty(now_ms)
         self._reader = Reader(self.path)
         self._log_counted = 0
         self.moved_aside += 1
+        return aside
 
     def close(self) -> None:
         self._reader.close()
@@ -261,6 +274,19 @@ class Disk:
 
 def chunk_key(block: Block, bundle: int) -> int:
     return (block.id << BUNDLE_BITS) | bundle
+
+
+def read_block(reader: Reader, block: Block) -> NewBlock:
+    """A whole block as it lies in a file. Raises StorageError when a piece of it is missing or cannot be read."""
+    first = block.id << BUNDLE_BITS
+    times = reader.rows("SELECT times FROM blocks WHERE id = ?", (block.id,))
+    chunks = reader.rows(
+        "SELECT key, data FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key", (first, first + (1 << BUNDLE_BITS) - 1)
+    )
+    wanted = range(first, first + int(block.members.bundles.max(initial=0)) + 1)
+    if not times or [int(key) for key, _ in chunks] != list(wanted):
+        raise StorageError(f"{reader.path}: block {block.id} is not whole")
+    return NewBlock(block, bytes(times[0][0]), [bytes(data) for _, data in chunks])
 
 
 def _insert(connection: Any, new: NewBlock) -> None:

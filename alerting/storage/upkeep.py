@@ -17,6 +17,7 @@ from alerting.storage.options import StoreOptions
 from alerting.storage.ports import StorageError
 from alerting.storage.query import Source
 from alerting.storage.registry import Registry
+from alerting.storage.salvage import BLOCKS_AT_ONCE, Salvage
 from alerting.storage.tail import TailWriter
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Upkeep:
         self._unmergeable: set[tuple[int, int]] = set()
         self._doomed: list[Block] = []
         self._dead_series: set[int] = set()
+        self._salvage: Salvage | None = None
         self._failing = 0
         self._damaged = False
 
@@ -99,6 +101,7 @@ class Upkeep:
                 self._write_tail()
             except StorageError as error:
                 log.warning("the newest samples are lost: %s", error)
+            self._end_salvage()
 
     def _failed(self, error: Exception) -> None:
         if self._failing % SAY_AGAIN == 0:
@@ -113,12 +116,12 @@ class Upkeep:
                 rows = source.head.rows(source.head.saved)
             if len(rows.times):
                 parts[source.id] = rows
-        if not parts and not self._old_groups:
+        series, sources = self._registry.unsaved(), dict(self._unsaved_sources)
+        if not (parts or series or sources or self._old_groups):
             return
         if not self._group or self._next_row - self._group >= self._options.key_every:
             self._tail.restart()
             self._group = self._next_row
-        series, sources = self._registry.unsaved(), dict(self._unsaved_sources)
         data = self._tail.encode(parts)
         self._disk.write_tail(
             self._next_row, self._group, data, series=series, sources=sources, instead_of=self._old_groups
@@ -139,15 +142,17 @@ class Upkeep:
     def _step(self, now_ms: int) -> None:
         self._delete_doomed()
         busy = self._seal_due(now_ms)
-        busy = busy or self._merge_one(now_ms)
+        busy = busy or self._carry_over() or self._merge_one(now_ms)
         busy = self._drop_old(now_ms) or busy
         if busy:
             self._disk.give_back()
         self._disk.checkpoint()
 
     def _start_empty(self, now_ms: int) -> None:
-        self._disk.start_empty(now_ms)
+        blocks = [block for source in list(self._sources.values()) for block in source.blocks]
+        aside = self._disk.start_empty(now_ms)
         self._damaged = False
+        self._end_salvage()
         self._chunks.forget_all()
         self._registry.forget_saved()
         self._tail.restart()
@@ -158,6 +163,32 @@ class Upkeep:
             with source.head.lock:
                 source.set_blocks(())
                 source.head.unsaved()
+        if blocks:
+            self._salvage = Salvage(aside, blocks)
+
+    def _carry_over(self) -> bool:
+        """Some blocks of a damaged file into the new one."""
+        if self._salvage is None:
+            return False
+        for _ in range(BLOCKS_AT_ONCE):
+            if self._salvage.done:
+                break
+            new = self._salvage.next()
+            if new is not None:
+                self._disk.write_saved(new)  # a full disk raises: the block is tried again at the next flush
+                source = self._sources[new.block.source]
+                with source.head.lock:
+                    source.set_blocks(sorted([*source.blocks, new.block], key=lambda block: block.start_ms))
+            self._salvage.taken()
+        if self._salvage.done:
+            self._end_salvage()
+        return True
+
+    def _end_salvage(self) -> None:
+        if self._salvage is not None:
+            self._chunks.lost += self._salvage.lost
+            self._salvage.close()
+            self._salvage = None
 
     # --- sealing ----------------------------------------------------------------------------------------------------
 

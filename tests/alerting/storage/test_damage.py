@@ -169,3 +169,32 @@ def test_a_database_damaged_while_open_is_replaced_and_memory_kept(path: Path, m
     store = Store.open(path, StoreOptions(), last)
     assert len(times_of_up(store)) == 102
     store.close()
+
+
+def test_what_can_be_read_of_a_damaged_database_is_carried_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store.open(path, StoreOptions(), NOW)
+    last = fill(store, frames=3000, step_ms=10_000, flush_each=6)
+    before = times_of_up(store)
+    assert len(before) == 3000
+    broken = store._sources[1].blocks[0]
+    store._disk._database.execute("DELETE FROM chunks WHERE key >> 16 = ?", (broken.id,))
+
+    def damaged(_: object) -> None:
+        raise DatabaseDamaged("database disk image is malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._upkeep, "_seal_due", damaged)
+        assert not store.flush(last)
+    for _ in range(5):
+        assert store.flush(last)
+    left = [time_ms for time_ms in before if not broken.start_ms <= time_ms <= broken.end_ms]
+    assert times_of_up(store) == left
+    assert store.stats().chunks_lost == 1
+    assert "blocks saved" in caplog.text
+    store.close()
+    store = Store.open(path, StoreOptions(), last)
+    assert times_of_up(store) == left
+    assert {data.labels for data in store.select([], 0, FOREVER)} == FULL
+    store.close()
