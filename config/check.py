@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,11 @@ def notes(config: Config) -> Iterator[str]:
         # A receiver without any source is a decision; one whose source is empty is half set up.
         if receiver.apprise and not config.urls[receiver.name]:
             yield f"receiver {receiver.name} has no URL: alerts sent to it are only shown on the page"
+        for source in receiver.apprise:
+            path = config.directory / source.url_file
+            # A path with a variable in it was read through that; its rights are not looked up again.
+            if source.url_file and "${" not in source.url_file and path.stat().st_mode & stat.S_IROTH:
+                yield f"{path}: everybody on this machine can read it; chmod o= {path}"
     if not config.rule_paths():
         yield f"rule_files: no rule files in {config.directory}: nothing will ever alert"
 

@@ -157,6 +157,18 @@ def test_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     ]
 
 
+def test_a_url_file_that_everybody_can_read_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, alerting=changed(ALERTING, ("- url: ${PHONE_URL:-}", "- url_file: phone.url")))
+    path = tmp_path / "phone.url"
+    path.write_text("json://localhost\n", encoding="utf-8")
+    for mode, lines in ((0o644, 2), (0o640, 1), (0o600, 1)):
+        path.chmod(mode)
+        assert main(["--config", str(tmp_path)]) == 0
+        out = capsys.readouterr().out
+        assert len(out.splitlines()) == lines
+        assert (f"note: {path}: everybody on this machine can read it; chmod o= {path}" in out) is (lines == 2)
+
+
 def test_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIERWATCH_CONFIG", "/srv/here")
     assert default_directory() == Path("/srv/here")
