@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from alerting.dispatch.inhibit import build, inhibited
+from alerting.model.labels import Labels
+from alerting.model.matcher import Matcher
 from config.cluster import Step
 from config.load import Config, load
+from config.matchers import parse_matcher
 from tests.config.support import SHIPPED
 
 # node: address, tier, board, memory, disk, CUDA cores, services with kind and ports
@@ -158,3 +162,47 @@ def test_alerting_tells_within_seconds(shipped: Config) -> None:
     assert timing.scrape_interval + timing.scrape_timeout + 5 + timing.evaluation_interval + wait <= 20
     assert alerting.route.receiver == "phone"
     assert shipped.urls == {"phone": (), "page-only": ()}
+
+
+def muted(*alerts: dict[str, str]) -> list[bool]:
+    """Which of these alerts, all firing, are not told because another explains them."""
+    labels = {str(place): Labels.of(alert) for place, alert in enumerate(alerts)}
+    found = inhibited(build(load(SHIPPED, {}).alerting.inhibit_rules), labels, labels)
+    return [place in found for place in labels]
+
+
+def test_what_explains_what() -> None:
+    """One cause, one message."""
+    cluster = {"alertname": "ClusterUnreachable", "severity": "critical", "subject": "cluster"}
+    down = {"alertname": "NodeDown", "node": "AGX0", "severity": "critical", "subject": "node"}
+    hot = {"alertname": "JetsonHot", "node": "AGX0", "severity": "warning", "subject": "temperature"}
+    hotter = {**hot, "alertname": "JetsonOverheating", "severity": "critical"}
+    elsewhere = {**hot, "node": "ORIN0"}
+    hub_down = {**down, "node": "PI41"}
+    ours = {"alertname": "RulesFailing", "node": "PI41", "severity": "warning", "job": "tierwatch", "subject": "rules"}
+    full = {
+        "alertname": "FilesystemFull", "node": "PI41", "severity": "critical", "subject": "disk-space",
+        "device": "/dev/sda1", "mountpoint": "/",
+    }  # fmt: skip
+    almost = {**full, "alertname": "FilesystemAlmostFull", "severity": "warning"}
+    another = {**almost, "mountpoint": "/data", "device": "/dev/sdb1"}
+    assert muted(down, hot, elsewhere) == [False, True, False]
+    assert muted(cluster, down, hot) == [False, True, True]
+    assert muted(hotter, hot, elsewhere) == [False, True, False]
+    assert muted(hub_down, ours) == [False, False]
+    assert muted(full, almost, another) == [False, True, False]
+    assert muted(ours, elsewhere) == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("severity", "receiver"),
+    [("critical", "phone"), ("warning", "phone"), ("info", "page-only"), ("none", "page-only")],
+)
+def test_who_is_told(severity: str, receiver: str) -> None:
+    route = load(SHIPPED, {}).alerting.route
+    taken = [
+        child
+        for child in route.routes
+        if all(Matcher(*parse_matcher(text)).matches(severity) for text in child.matchers)
+    ]
+    assert (taken[0].receiver if taken else route.receiver) == receiver

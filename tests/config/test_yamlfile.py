@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.problems import Problem
-from config.yamlfile import MAX_BYTES, Document, parse, read
+from config.yamlfile import MAX_BYTES, Document, dump, parse, read
 
 UNREADABLE = "f:1: YAML cannot read this as a date, number or plain text; put it in quotes"
 
@@ -158,3 +159,16 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
     assert document is not None or problems
     for problem in problems:
         assert problem.startswith("f")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(st.characters(codec="utf-8"), max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]{2,8}", fullmatch=True), inner)
+        ),
+        max_leaves=10,
+    ).map(lambda value: {"top": value})
+)
+def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
+    assert sound(dump(value)).value == value
