@@ -11,8 +11,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class ChildSender:
         self._limits = limits or Limits()
         self._command = tuple(command)
         self._free = asyncio.Semaphore(self._limits.children)
+        self._starting = asyncio.Lock()
+        self._working = 0
         self._idle: list[_Child] = []
         self._timers: dict[_Child, asyncio.TimerHandle] = {}
         self._stopping: set[asyncio.Task[None]] = set()
@@ -85,9 +87,10 @@ class ChildSender:
         """Have a child that has loaded Apprise, so that the next message only takes the time of its delivery."""
         if self._idle:
             self._keep(self._take())
-            return
-        with suppress(TimeoutError, WorkerFailed):
-            await self._ask({"op": "ready"}, self._limits.start_s)
+        elif not self._working:
+            with suppress(WorkerFailed):
+                async with self._borrowed() as child:
+                    self._keep(child)
 
     async def close(self) -> None:
         self._closed = True
@@ -99,8 +102,7 @@ class ChildSender:
 
     async def _ask(self, request: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
         """Raises TimeoutError and WorkerFailed; the child is gone then."""
-        async with self._free:
-            child = self._take() if self._idle else await self._start()
+        async with self._borrowed() as child:
             try:
                 answer = await asyncio.wait_for(child.ask(request), deadline_s)
                 if "error" in answer:
@@ -113,6 +115,18 @@ class ChildSender:
             else:
                 self._keep(child)
             return answer
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[_Child]:
+        """An idle child or a new one, as soon as one more may work."""
+        async with self._free:
+            self._working += 1
+            try:
+                async with self._starting:  # one at a time: a child that gets ready now may be all that is needed
+                    child = self._take() if self._idle else await self._start()
+                yield child
+            finally:
+                self._working -= 1
 
     async def _start(self) -> _Child:
         child = await _Child.start(self._command)

@@ -56,16 +56,27 @@ async def test_apprise_delivers_and_failures_have_reasons(receiver: HttpReceiver
 
 async def test_a_receiver_that_hangs_costs_its_own_deadline_only(receiver: HttpReceiver) -> None:
     with HttpReceiver() as other:
-        sender = ChildSender(Limits(deadline_s=1.0))
-        await asyncio.gather(sender.prepare(), sender.prepare())
-        receiver.mode = "hang"
+        sender = ChildSender(Limits(deadline_s=2.0))
+        receiver.mode = other.mode = "slow"
+        await asyncio.gather(*(sender.send(Secret(one.url()), "t", "b", "info") for one in (receiver, other)))
+        assert sender.children == 2
+        receiver.mode, other.mode = "hang", "ok"
         hanging = asyncio.ensure_future(sender.send(Secret(receiver.url("?rto=60")), "t", "b", "info"))
         await asyncio.sleep(0.1)
         assert (await sender.send(Secret(other.url()), "t", "b", "info")).outcome == "delivered"
         assert not hanging.done()
-        assert await hanging == Delivery("timeout", "no answer within 1 s")
+        assert await hanging == Delivery("timeout", "no answer within 2 s")
         assert sender.children == 1
         await sender.close()
+
+
+async def test_a_message_waits_for_the_child_that_gets_ready(receiver: HttpReceiver) -> None:
+    sender = ChildSender()
+    url = Secret(receiver.url())
+    _, delivery, _ = await asyncio.gather(sender.prepare(), sender.send(url, "t", "b", "info"), sender.prepare())
+    assert delivery == Delivery("delivered")
+    assert sender.children == 1
+    await sender.close()
 
 
 async def test_a_child_stops_when_idle_and_comes_back(receiver: HttpReceiver) -> None:
