@@ -96,10 +96,12 @@ class Services:
 class Limits:
     """``query_seconds``: the longest a query may take, waiting included. ``threads``: queries that run at once.
 
-    ``waiting``: queries that may wait for one. ``body_bytes``: of a request.
+    ``waiting``: queries that may wait for one. ``body_bytes``: of a request. ``points``: samples in one answer, about
+    30 bytes each as text.
     """
 
     query_seconds: float = 30.0
     threads: int = 2
     waiting: int = 64
     body_bytes: int = 1 << 20
+    points: int = 2_000_000

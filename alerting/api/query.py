@@ -43,11 +43,11 @@ class QueryHandlers:
         params = await Params.of(request)
         time_ms = params.time("time", self._services.clock.now_ms())
         timeout = _timeout(params)
-        limit = params.limit()
+        limit, most = params.limit(), self._services.limits.points
 
         def work(deadline: float) -> bytes:
             expr = params.expression()
-            return result_json(self._services.queries.instant(expr, time_ms, deadline=deadline), limit)
+            return result_json(self._services.queries.instant(expr, time_ms, deadline=deadline), limit, most)
 
         return json_response(request, await self._pool.run(work, timeout))
 
@@ -62,7 +62,7 @@ class QueryHandlers:
         if (end_ms - start_ms) / 1000 / step > MOST_POINTS:
             raise ApiError("bad_data", _TOO_MANY_POINTS)
         timeout = _timeout(params)
-        limit = params.limit()
+        limit, most = params.limit(), self._services.limits.points
         # Steps below a millisecond would stand still: our times are whole milliseconds, as Prometheus' are.
         step_ms = max(1, round(step * 1000))
 
@@ -70,7 +70,7 @@ class QueryHandlers:
             expr = params.expression()
             _check_range_type(expr)
             result = self._services.queries.range(expr, start_ms, end_ms, step_ms, deadline=deadline)
-            return result_json(result, limit)
+            return result_json(result, limit, most)
 
         return json_response(request, await self._pool.run(work, timeout))
 

@@ -16,6 +16,7 @@ import numpy as np
 from alerting.api.answer import to_json, wrap
 from alerting.model.labels import Labels
 from alerting.model.series import IntArray
+from alerting.promql.errors import ExecutionError
 from alerting.promql.value import Matrix, Result, Scalar, String, Value, Vector, format_value
 
 T = TypeVar("T")
@@ -26,8 +27,11 @@ NEVER = "0001-01-01T00:00:00Z"
 CUT_OFF = "results truncated due to limit"
 
 
-def result_json(result: Result, limit: int = 0) -> bytes:
-    """The whole answer of a query; with a limit, that many series at most and a warning when there are more."""
+def result_json(result: Result, limit: int = 0, most_points: int = 2_000_000) -> bytes:
+    """The whole answer of a query; with a limit, that many series at most and a warning when there are more.
+
+    Raises ExecutionError for more than ``most_points`` samples: the text of millions would not fit a small board.
+    """
     value, warnings = result.value, result.warnings
     if isinstance(value, Vector) and 0 < limit < len(value):
         value = Vector(value.time_ms, value.labels[:limit], value.values[:limit])
@@ -35,6 +39,12 @@ def result_json(result: Result, limit: int = 0) -> bytes:
     elif isinstance(value, Matrix) and 0 < limit < len(value):
         value = replace(value, series=value.series[:limit])
         warnings = (*warnings, CUT_OFF)
+    points = sum(len(series.times) for series in value.series) if isinstance(value, Matrix) else 0
+    if points > most_points:
+        raise ExecutionError(
+            f"the answer would hold {points} points, at most {most_points} are given; "
+            "ask for a longer step, a shorter time or fewer series"
+        )
     return wrap(_value(value), warnings, result.infos)
 
 

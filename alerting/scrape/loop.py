@@ -99,7 +99,8 @@ class TargetLoop:
         """The target is gone for good: its series end here. The loop must have stopped."""
         last = self.view.last_scrape_ms
         now = self._around.clock.now_ms()
-        self._writer.close(now if last is None else max(now, last + 1))
+        # A moment ago: whatever follows under the same name may start right now.
+        self._writer.close(now - 1 if last is None else max(now - 1, last + 1))
 
     async def run(self) -> None:
         """Scrape for ever."""

@@ -105,8 +105,9 @@ class ScrapeManager:
         return True
 
     def targets(self) -> list[TargetView]:
-        """How every target is doing, sorted by name."""
-        return [self._running[name].loop.view for name in sorted(self._running)]
+        """How every target is doing, sorted by name. May be called in any thread."""
+        views = [running.loop.view for running in list(self._running.values())]
+        return sorted(views, key=lambda view: view.target.name)
 
     def metadata(self) -> list[tuple[Target, dict[str, Metadata]]]:
         """What the latest page of each target says of its families, by target name. May be called in any thread."""

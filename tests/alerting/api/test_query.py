@@ -197,6 +197,19 @@ async def test_format_query(client: Client) -> None:
     assert data == "sum by (job) (up)"
 
 
+async def test_an_answer_of_too_many_points_is_refused(services: Services) -> None:
+    async with serve(replace(services, limits=Limits(points=300))) as client:
+        params = {"query": "up", "start": "1699999500", "end": "1700000000", "step": "5"}
+        assert await failure(client, "query_range", 422, **params) == (
+            "execution",
+            "the answer would hold 303 points, at most 300 are given; "
+            "ask for a longer step, a shorter time or fewer series",
+        )
+        assert len((await get(client, "query_range", schemas.RANGE, **{**params, "step": "6"}))["result"]) == 3
+        assert (await failure(client, "query", 422, query="up[10m]"))[0] == "execution"
+        assert len((await get(client, "query", schemas.QUERY, query="up[10m]", limit="2"))["result"]) == 2
+
+
 class Stuck(Engine):
     """Holds every query until let go; heeds deadlines as the engine does."""
 
