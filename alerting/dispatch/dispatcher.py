@@ -20,7 +20,7 @@ from alerting.dispatch.inhibit import inhibited
 from alerting.dispatch.policy import Policy
 from alerting.dispatch.route import RouteNode, Waits, matching
 from alerting.dispatch.store import State
-from alerting.dispatch.tracker import Presence, Tracked, Update, track
+from alerting.dispatch.tracker import Presence, Tracked, Update, merged, track
 from alerting.model.alert import Alert
 from alerting.model.labels import Labels
 from alerting.notify.message import compose
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 # What a source explained is back a little later than the source itself: it stays hidden for this long.
 LINGER_MS = 10_000
 ABSENT_AFTER_MS = 15 * 60_000
+# Updates pile up only while nothing can be written.
+_INBOX_UPDATES = 500
 _LONGEST_SLEEP_S = 10.0
 _AFTER_STORAGE_ERROR_S = 1.0
 # A group that no route leads to any more only has endings to tell.
@@ -112,6 +114,8 @@ class Dispatcher:
         """Take what the rules say; it is worked on by ``run``."""
         with self._inbox_lock:
             self._inbox.append((tuple(alerts), now_ms))
+            if len(self._inbox) > _INBOX_UPDATES:
+                self._inbox = [merged(self._inbox)]
         self._call_wake()
 
     def set_policy(self, policy: Policy) -> None:

@@ -15,7 +15,7 @@ from alerting.dispatch.groups import Group, Told
 from alerting.model.alert import Alert
 from alerting.model.labels import Labels
 from alerting.notify import outbox
-from alerting.storage.database import Database
+from alerting.storage.database import Database, DatabaseDamaged
 
 SCHEMA = """
 CREATE TABLE active (fingerprint TEXT PRIMARY KEY, alert TEXT NOT NULL) WITHOUT ROWID;
@@ -45,8 +45,17 @@ class State:
 
 
 def open_database(path: Path, now_ms: int) -> Database:
-    """The file of outbox, journal and dispatcher (``alerts.db``). Raises StorageError."""
-    return Database(path, MIGRATIONS, now_ms=now_ms)
+    """The file of outbox, journal and dispatcher (``alerts.db``). One that is damaged inside is moved aside like one
+    that cannot be opened, so that the aggregator always starts. Raises StorageError."""
+    database = Database(path, MIGRATIONS, now_ms=now_ms)
+    try:
+        found = database.rows("PRAGMA quick_check(1)")[0][0]
+        sound = found == "ok"
+    except DatabaseDamaged:
+        sound = False
+    if not sound:
+        database.reopen_empty(now_ms)
+    return database
 
 
 def load(database: Database) -> State:

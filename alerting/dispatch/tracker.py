@@ -52,6 +52,12 @@ class Presence:
 Update = tuple[Sequence[Alert], int]
 
 
+def merged(updates: Sequence[Update]) -> Update:
+    """Several updates as one: the last word on each alert."""
+    last = {alert.fingerprint: alert for alerts, _ in updates for alert in alerts}
+    return (tuple(last.values()), updates[-1][1])
+
+
 def track(active: Mapping[str, Alert], updates: Iterable[Update], presence: Presence, now_ms: int) -> Tracked:
     """Apply updates in order. A resolved alert that was not firing is nothing new."""
     result = Tracked(dict(active))

@@ -203,9 +203,13 @@ def test_a_full_disk_delays_and_loses_nothing(scene: Scene, caplog: pytest.LogCa
         scene.dispatcher.process(NOW + SECOND)
     assert scene.dispatcher.stats().write_failures == 1
     assert scene.titles() == []
+    for number in range(2000):
+        scene.dispatcher.update(many, NOW + number)
+    scene.dispatcher.update([alert("Hot", NOW, NOW + 1, node="n7" * 50)], NOW + 1)
+    assert len(scene.dispatcher._inbox) <= 501
     scene.database.pragma("max_page_count=1000000")
     scene.dispatcher.process(NOW + 2 * SECOND)
-    assert len(scene.outbox.journal(1000)) == 200
+    assert len(scene.outbox.journal(1000)) == 199
 
 
 def test_a_damaged_file_costs_the_journal_but_not_what_was_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -227,6 +231,25 @@ def test_a_damaged_file_costs_the_journal_but_not_what_was_told(scene: Scene, ca
     assert scene.titles() == ["Full on b"]
     scene.reopen()
     assert {told for view in scene.dispatcher.groups() for told in view.told} >= {HOT.fingerprint}
+
+
+def test_a_file_damaged_while_nobody_looked_does_not_stop_the_start(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.dispatcher.update([HOT], NOW)
+    scene.dispatcher.process(NOW + SECOND)
+    scene.database.pragma("wal_checkpoint(TRUNCATE)")
+    scene.database.close()
+    data = bytearray(scene.path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    scene.path.write_bytes(data)
+    with caplog.at_level(logging.CRITICAL):
+        scene.database = store.open_database(scene.path, NOW)
+    scene.start()
+    scene.dispatcher.update([HOT], NOW)
+    scene.dispatcher.process(NOW + SECOND)
+    assert scene.titles() == ["Hot on a"]
+    assert scene.path.with_name(f"alerts.db.corrupt-{NOW}").exists()
 
 
 def test_more_alerts_than_anybody_can_read_are_counted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
