@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from config.daemon.log import event
 from exporters import registry
-from exporters.log import event
 from exporters.runner import DEADLINE, Runner
 from exporters.web import MAX_FIELD_BYTES, MAX_LINE_BYTES, Pages
 

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from config.daemon.log import event
 from exporters.catalog.metric import Metric
 from exporters.collector import Family
-from exporters.log import event
 
 _log = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from config.daemon.log import event
 from exporters.catalog import own
 from exporters.collector import Collector, CollectorFailed, Family, NoData
 from exporters.collectors.shape import Row
 from exporters.lanes import Lanes, Stuck
-from exporters.log import event
 
 # Longest time a scrape waits for collectors, in seconds, whatever the scraper would grant.
 DEADLINE = 2.0

@@ -6,12 +6,12 @@ import logging
 import re
 from collections.abc import Sequence
 
+from config.daemon.log import event
 from exporters.catalog import storage
 from exporters.catalog.metric import Metric
 from exporters.collector import CollectorFailed, Family, NoData
 from exporters.collectors.shape import Row, families
 from exporters.lanes import Stuck
-from exporters.log import event
 from exporters.sources.files import Roots, printable, read
 from exporters.sources.mounts import Asker, Mount, Usage, parse_mounts
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from config.daemon.log import event
 from exporters.catalog import own
 from exporters.catalog.metric import Metric
 from exporters.collector import CollectorFailed, Family
 from exporters.collectors.shape import Row, single
-from exporters.log import event
 from exporters.sources.files import listing, modified, read_bytes
 from exporters.sources.textformat import BadText, ParsedFamily, parse
 

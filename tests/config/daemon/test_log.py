@@ -4,7 +4,7 @@ import logging
 import sys
 from logging.handlers import BufferingHandler
 
-from exporters.log import KeyValueFormatter, event
+from config.daemon.log import KeyValueFormatter, event
 
 
 def formatted(record: logging.LogRecord) -> str:

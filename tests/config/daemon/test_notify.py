@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.notify import ServiceManager
+from config.daemon.notify import ServiceManager
 
 
 @pytest.mark.parametrize("abstract", [False, True])
