@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 # and returns the exit status.
 VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("check", "config"): (
-        "config.check:main",
+        "alerting.check:main",
         "check cluster.yaml and alerting.yaml; every problem with file and line",
     ),
     ("check", "rules"): ("alerting.rules.check:main", "check rule files"),

@@ -52,6 +52,16 @@ def prepare(directory: Path) -> Prepared:
     """Read and check everything. Blocks (files, and Apprise in a process of its own). Raises ConfigError with every
     problem of every file."""
     config = load(directory)
+    groups, problems = rules_and_urls(config)
+    if problems:
+        raise ConfigError(problems)
+    if not groups:
+        log.warning("no rules: nothing is ever told (rule_files in alerting.yaml, relative to %s)", directory)
+    return Prepared(config, tuple(groups), policies.build(config.alerting, config.cluster), tuple(targets_of(config)))
+
+
+def rules_and_urls(config: Config) -> tuple[list[Group], list[Problem]]:
+    """The rule groups, and what is wrong with the rule files and the receivers' URLs."""
     problems: list[Problem] = []
     groups: list[Group] = []
     try:
@@ -63,8 +73,4 @@ def prepare(directory: Path) -> Prepared:
     except CannotCheck as error:
         # A worker that does not answer is no reason to stay blind: delivery tries again and tells what is wrong.
         log.warning("receiver URLs could not be checked: %s", error)
-    if problems:
-        raise ConfigError(problems)
-    if not groups:
-        log.warning("no rules: nothing is ever told (rule_files in alerting.yaml, relative to %s)", directory)
-    return Prepared(config, tuple(groups), policies.build(config.alerting, config.cluster), tuple(targets_of(config)))
+    return groups, problems

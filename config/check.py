@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from config.load import Config, default_directory, load
-from config.problems import ConfigError
+from config.problems import ConfigError, Problem
 
 
 def notes(config: Config) -> Iterator[str]:
@@ -27,29 +27,35 @@ def notes(config: Config) -> Iterator[str]:
         yield f"rule_files: no rule files in {config.directory}: nothing will ever alert"
 
 
-def main(argv: Sequence[str]) -> int:
-    """Exit status 0 when everything is right, 1 when not."""
+def main(argv: Sequence[str], more: Callable[[Config], Sequence[Problem]] = lambda _: ()) -> int:
+    """Exit status 0 when everything is right, 1 when not. ``more`` looks at what only other rooms can judge (rules,
+    receiver URLs) once the files themselves are right."""
     parser = argparse.ArgumentParser(prog="tierwatch check config", description=__doc__)
     parser.add_argument("--config", type=Path, default=default_directory(), metavar="DIR", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     try:
         config = load(arguments.config)
+        if problems := more(config):
+            raise ConfigError(problems)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.stderr.write(f"{_count(len(error.problems), 'problem')} in {arguments.config}\n")
         return 1
-    cluster = config.cluster
-    services = sum(len(node.services) for node in cluster.nodes.values())
-    parts = [
-        f"{_count(len(cluster.nodes), 'node')} in {_count(len(cluster.tiers), 'tier')}",
-        _count(services, "service"),
-        _count(len(cluster.flows), "flow"),
-        _count(len(config.alerting.receivers), "receiver"),
-    ]
-    sys.stdout.write(f"{arguments.config}: {cluster.cluster}: {', '.join(parts)}: fine\n")
+    sys.stdout.write(f"{arguments.config}: {summary(config)}: fine\n")
     for note in notes(config):
         sys.stdout.write(f"note: {note}\n")
     return 0
+
+
+def summary(config: Config) -> str:
+    cluster = config.cluster
+    parts = [
+        f"{_count(len(cluster.nodes), 'node')} in {_count(len(cluster.tiers), 'tier')}",
+        _count(sum(len(node.services) for node in cluster.nodes.values()), "service"),
+        _count(len(cluster.flows), "flow"),
+        _count(len(config.alerting.receivers), "receiver"),
+    ]
+    return f"{cluster.cluster}: {', '.join(parts)}"
 
 
 def _count(number: int, noun: str) -> str:
