@@ -1,8 +1,9 @@
 """What failures mean for the people who use the cluster, in sentences. Pure.
 
 An alert says that a whole node is gone when it is called ``NodeDown`` or carries ``impact="node"``; that a service is
-gone when it names one (``service="NODE/service"``) and carries ``impact="service"``, or no ``impact`` but severity
-critical. Any other value of ``impact`` (``none``, say) keeps an alert out of this.
+gone when it names one (``service``: its name on the alert's node, or ``NODE/service``) and carries ``impact="service"``
+or ``subject="service"``, or neither and severity critical. Any other value of ``impact`` (``none``, say) keeps an alert
+out of this.
 """
 
 from __future__ import annotations
@@ -38,15 +39,23 @@ def takes_node(alert: Alert) -> bool:
 
 def takes_service(alert: Alert) -> bool:
     """Whether the alert says that the service it names does not serve."""
-    impact = alert.labels.get("impact")
-    if "/" not in alert.labels.get("service"):
+    if not service_of(alert):
         return False
-    return impact == "service" or (not impact and alert.labels.get("severity") == "critical")
+    meant = alert.labels.get("impact") or alert.labels.get("subject")
+    return meant == "service" or (not meant and alert.labels.get("severity") == "critical")
+
+
+def service_of(alert: Alert) -> str:
+    """The service an alert is about as ``NODE/service``; empty when it names none."""
+    name, node = alert.labels.get("service"), alert.labels.get("node")
+    if not name or "/" in name:
+        return name
+    return f"{node}/{name}" if node else ""
 
 
 def node_of(alert: Alert) -> str:
     """The node an alert is about; empty when it names none."""
-    return alert.labels.get("node") or alert.labels.get("service").partition("/")[0]
+    return alert.labels.get("node") or service_of(alert).partition("/")[0]
 
 
 def gone(alerts: Iterable[Alert]) -> Gone:
@@ -54,7 +63,7 @@ def gone(alerts: Iterable[Alert]) -> Gone:
     every = list(alerts)
     return Gone(
         frozenset(node_of(alert) for alert in every if takes_node(alert)),
-        frozenset(alert.labels.get("service") for alert in every if takes_service(alert)),
+        frozenset(service_of(alert) for alert in every if takes_service(alert)),
     )
 
 

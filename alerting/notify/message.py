@@ -46,12 +46,18 @@ def compose(
     alerts = [_firing_line(alert, cluster, now_ms, zone) for alert in _by_weight(notice)[:_ALERTS_SHOWN]]
     for line in alerts[:_ALERTS_FIRST]:
         lines.add(line)
-    own = impact.gone(notice.firing)
+    # What a cause hides is part of what it does.
+    own = impact.gone([*notice.firing, *notice.hidden])
     everything = impact.gone([*notice.firing, *notice.around.values()])
     for sentence in impact.sentences(cluster, own, everything) if own else []:
         lines.add(sentence)
     if notice.hidden:
-        lines.add(f"Hides {_count(notice.hidden)}: {_tally(notice.hidden)}.")
+        elsewhere = {impact.node_of(alert) for alert in notice.hidden} - {
+            impact.node_of(alert) for alert in notice.firing
+        }
+        lines.add(
+            f"Hides {_count(notice.hidden)}{_places(notice.hidden) if elsewhere else ''}: {_tally(notice.hidden)}."
+        )
     for line in alerts[_ALERTS_FIRST:]:
         lines.add(line)
     if len(notice.firing) > _ALERTS_SHOWN:
@@ -125,10 +131,10 @@ def _subject(alert: Alert, cluster: Cluster) -> str:
         node = cluster.nodes.get(name)
         return f"{name} (tier {node.tier}, {cluster.tiers.get(node.tier, '?')})" if node else name
     if impact.takes_service(alert):
-        reference = alert.labels.get("service")
+        reference = impact.service_of(alert)
         service = cluster.service(reference)
         return f"{service.title} on {name}" if service is not None and service.title else reference
-    where = alert.labels.get("service") or name
+    where = impact.service_of(alert) or name
     return f"{alert.name} on {where}" if where else alert.name
 
 

@@ -100,7 +100,14 @@ CASES: dict[str, Callable[[], Notice]] = {
     "a service is down": lambda: notice(alert("OllamaDown", service="AGX0/ollama", severity="critical")),
     "part of a split without failover": lambda: notice(alert("RedisDown", service="PI31/two", impact="service")),
     "a service alert that takes nothing away": lambda: notice(
-        alert("ModelMissing", service="AGX0/ollama", severity="critical", impact="none")
+        alert("ModelMissing", node="AGX0", service="ollama", severity="critical", impact="none")
+    ),
+    "a service by its name on a node": lambda: notice(
+        alert("ServicePageDown", node="AGX0", service="ollama", severity="warning", subject="service")
+    ),
+    "one cause for many nodes": lambda: notice(
+        alert("ClusterUnreachable", severity="critical", texts={"summary": "2 nodes stopped answering"}),
+        hidden=(AGX0, alert("NodeDown", node="GATE")),
     ),
     "a warning": lambda: notice(HOT),
     "several on one node": lambda: notice(HOT, FULL),
