@@ -48,29 +48,61 @@ RECORDED: tuple[Metric, ...] = (
 )
 
 # The aggregator's own page.
-RULE_FAILURES = Metric(
-    "tierwatch_rule_evaluation_failures_total", "counter", "Rule evaluations that failed.", ("rule_group",)
-)
-RULES_MISSED = Metric(
-    "tierwatch_rule_group_iterations_missed_total", "counter", "Evaluations skipped for want of time.", ("rule_group",)
-)
-NOTIFY_OLDEST = Metric(
-    "tierwatch_notify_oldest_waiting_seconds", "gauge", "Age of the oldest notification not delivered.", ("receiver",)
-)
-NOTIFY_FAILURES = Metric(
-    "tierwatch_notify_failures_total", "counter", "Attempts to deliver a notification that failed.", ("receiver",)
-)
-STORAGE_FAILURES = Metric("tierwatch_storage_flush_failures_total", "counter", "Writes to the disk that failed.")
-CONFIG_TAKEN = Metric(
-    "tierwatch_config_last_reload_successful", "gauge", "1 when the newest configuration was taken, else 0."
-)
+
+
+def _own(name: str, text: str, *labels: str) -> Metric:
+    return Metric(f"tierwatch_{name}", "counter" if name.endswith("_total") else "gauge", text, labels)
+
+
+TARGETS = _own("targets", "Scrape targets by health.", "health")
+EARLY_SCRAPES = _own("scrapes_early_total", "Scrapes made at once because something happened.")
+SCRAPES_FAILED = _own("scrape_failures_total", "Scrapes that failed.")
+RULE_SECONDS = _own("rule_evaluation_seconds_total", "Time evaluations took.")
+RULE_EVALUATIONS = _own("rule_evaluations_total", "Evaluations of rules.")
+RULE_FAILURES = _own("rule_evaluation_failures_total", "Evaluations that failed.")
+RULES_MISSED = _own("rule_evaluations_missed_total", "Times a group was due and the one before still ran.")
+NOTIFY_QUEUED = _own("notifications_queued_total", "Messages put into the outbox.", "receiver")
+NOTIFY_DELIVERED = _own("notifications_delivered_total", "Messages the receiver accepted.", "receiver")
+NOTIFY_FAILURES = _own("notification_failed_attempts_total", "Attempts that failed and are repeated.", "receiver")
+NOTIFY_GIVEN_UP = _own("notifications_given_up_total", "Messages given up.", "receiver")
+NOTIFY_WAITING = _own("notifications_waiting", "Messages in the outbox.", "receiver")
+NOTIFY_OLDEST = _own("notification_oldest_waiting_seconds", "Age of the oldest message there.", "receiver")
+STORED_SERIES = _own("storage_series", "Series the store knows.")
+STORED_BYTES = _own("storage_file_bytes", "Size of the database file with its write-ahead log.")
+STORED_SAMPLES = _own("storage_samples_appended_total", "Samples stored.")
+STORAGE_WRITTEN = _own("storage_written_bytes_total", "Bytes written to the disk.")
+STORAGE_FAILURES = _own("storage_flush_failures_total", "Times the newest data could not be made durable.")
+STORAGE_DROPPED = _own("storage_frames_dropped_total", "Frames lost because the disk refused too long.")
+QUERIES = _own("queries_total", "Queries over HTTP.")
+QUERY_SECONDS = _own("query_seconds_total", "Time queries took, waiting included.")
+QUERIES_REFUSED = _own("queries_refused_total", "Queries refused because too many were waiting.")
+QUERY_TIMEOUTS = _own("query_timeouts_total", "Queries that did not end in time.")
+CONFIG_TAKEN = _own("config_last_reload_successful", "1 when the newest configuration was accepted.")
 
 AGGREGATOR: tuple[Metric, ...] = (
+    TARGETS,
+    EARLY_SCRAPES,
+    SCRAPES_FAILED,
+    RULE_SECONDS,
+    RULE_EVALUATIONS,
     RULE_FAILURES,
     RULES_MISSED,
-    NOTIFY_OLDEST,
+    NOTIFY_QUEUED,
+    NOTIFY_DELIVERED,
     NOTIFY_FAILURES,
+    NOTIFY_GIVEN_UP,
+    NOTIFY_WAITING,
+    NOTIFY_OLDEST,
+    STORED_SERIES,
+    STORED_BYTES,
+    STORED_SAMPLES,
+    STORAGE_WRITTEN,
     STORAGE_FAILURES,
+    STORAGE_DROPPED,
+    QUERIES,
+    QUERY_SECONDS,
+    QUERIES_REFUSED,
+    QUERY_TIMEOUTS,
     CONFIG_TAKEN,
 )
 SYNTHETIC: tuple[Metric, ...] = (UP, SCRAPE_DURATION, SCRAPE_SAMPLES, SCRAPE_ADDED, ALERTS)

@@ -55,7 +55,7 @@ class House:
         link: str = "",
     ) -> Tile:
         """The newest value, large. ``steps`` where colours do not follow a limit."""
-        several = len(queries) > 1 or "{{" in queries[0].legend
+        several = any(query.legend for query in queries)
         panel = grafana.Stat(
             **self._common(title, description, queries),
             format=unit,
@@ -67,7 +67,14 @@ class House:
             orientation="auto",
             thresholds=_thresholds(steps or look.steps(limit)),
             mappings=look.mappings(states),
-            extraJson={"fieldConfig": {"defaults": _defaults(states, _links(link))}, "options": {"wideLayout": True}},
+            extraJson={
+                "fieldConfig": {"defaults": _defaults(states, _links(link))},
+                "options": {
+                    "wideLayout": True,
+                    # Fields side by side share the width; alone, a number has room.
+                    "text": {"titleSize": 12, "valueSize": 22} if several else {"valueSize": 34},
+                },
+            },
         )
         return Tile(title, width, height, panel)
 
@@ -94,13 +101,16 @@ class House:
         overrides = look.colour_overrides(self._colours) if by_node else []
         if mirrored:
             overrides = [*overrides, look.override(mirrored, "custom.transform", "negative-Y")]
+            if lines > FEW:  # half a legend says it all
+                hidden = {"legend": True, "tooltip": False, "viz": False}
+                overrides.append(look.override(mirrored, "custom.hideFrom", hidden))
         limited = limit.warning is not None or limit.critical is not None
         table = lines > FEW
         panel = grafana.TimeSeries(
             **self._common(title, description, queries),
             unit=unit,
             lineWidth=2,
-            fillOpacity=30 if stack else 12,
+            fillOpacity=30 if stack else 10 if lines <= FEW else 0,
             gradientMode="opacity",
             showPoints="never",
             spanNulls=False,
@@ -126,6 +136,9 @@ class House:
                 "options": {"legend": {"showLegend": lines > 1 or "{{" not in queries[0].legend}},
             },
         )
+        shown = lines // 2 if mirrored else lines
+        if table:
+            height = max(height, min(12, round(2 + 0.72 * shown)))
         return Tile(title, width, height, panel)
 
     def bars(

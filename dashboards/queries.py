@@ -70,6 +70,11 @@ def total(operator: str, expr: str) -> str:
     return f"{operator}({expr})"
 
 
+def top(count: int, expr: str) -> str:
+    """The series that are largest on average over the whole picture: the same ones at every point of it."""
+    return f"{expr} and topk({count}, avg_over_time(({expr})[$__range:] @ end()))"
+
+
 def ratio(part: str, whole: str) -> str:
     """Nothing where the whole is 0, instead of 0 / 0."""
     return f"{part} / ({whole} > 0)"

@@ -8,7 +8,7 @@ from dashboards.board import NODE_UID, Board, Section, Tile, Variable, note
 from dashboards.columns import Column
 from dashboards.look import node_colours
 from dashboards.panels import House
-from dashboards.queries import NODES, PAGES, Query, pick
+from dashboards.queries import NODES, PAGES, Query, pick, top
 from dashboards.sections import clock, health, jetson, network, raspberrypi, storage, vitals
 from dashboards.view import View
 from exporters.catalog import board as readings
@@ -80,14 +80,14 @@ def identity(view: View) -> list[Tile]:
                 Column("soc", "Chip", width=90),
                 Column("l4t", "L4T", width=90),
             ],
-            width=12,
+            width=10,
         ),
         house.table(
             "System",
             note("Kernel of the node.", why, "Old: sudo apt update && sudo apt upgrade, when it suits."),
             [Query(pick(UNAME_INFO, scope), "", table=True)],
-            [Column("nodename", "Host name"), Column("release", "Kernel"), Column("machine", "Machine")],
-            width=6,
+            [Column("nodename", "Host name"), Column("release", "Kernel"), Column("machine", "Machine", width=90)],
+            width=8,
         ),
         house.table(
             "Operating system",
@@ -109,7 +109,7 @@ def collectors(view: View) -> list[Tile]:
                 "All share 2 s; then their readings are given up.",
                 "Look at what they read: a mount, Docker, tegrastats.",
             ),
-            [Query(f"topk(8, {pick(own.COLLECTOR_DURATION, scope)})", "{{collector}}")],
+            [Query(top(8, pick(own.COLLECTOR_DURATION, scope)), "{{collector}}")],
             "s",
             lines=8,
             by_node=False,

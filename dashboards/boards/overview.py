@@ -71,7 +71,8 @@ def tiers(view: View) -> list[Tile]:
 def node_table(view: View) -> Tile:
     """One line a node. A node that is gone keeps its line: state, and when it was seen."""
     up = pick(names.UP, NODES)
-    seen = f"time() - max by (node) (max_over_time(timestamp({up} == 1)[6h:1m]))"
+    # The steps of a subquery are whole minutes: exact for those that answer now, near enough for those gone.
+    exact, gone = f"time() - timestamp({up}) and {up} == 1", f"time() - max_over_time(timestamp({up} == 1)[6h:1m])"
     keep = "max by (node, tier, board) "
     queries = [
         keep + f"({up})",
@@ -81,7 +82,7 @@ def node_table(view: View) -> Tile:
         f"max by (node) ({pick(names.FILESYSTEM_USED)})",
         f"max by (node) ({pick(names.TEMPERATURE)})",
         f"count by (node) ({pick(names.ALERTS, alertstate='firing', severity='!=none')})",
-        seen,
+        f"min by (node) ({exact} or {gone})",
     ]
     columns = [
         Column("node", "Node", width=90, link=node_link("${__value.text}")),

@@ -19,9 +19,9 @@ STORES = frozenset({"postgresql", "minio", "redis"})
 
 def build(cluster: Cluster, tier: int) -> Board:
     nodes = cluster.in_tier(tier)
-    colours = {name: colour for name, colour in node_colours(cluster.nodes).items() if name in nodes}
+    house = House(node_colours(cluster.nodes))
     chosen = NODES.where(tier=str(tier), node="=~$node")
-    view = View(House(colours), cluster, nodes, chosen, PAGES.where(tier=str(tier), node="=~$node"))
+    view = View(house, cluster, nodes, chosen, PAGES.where(tier=str(tier), node="=~$node"))
     title = cluster.tiers[tier]
     return Board(
         tier_uid(tier),
@@ -51,9 +51,9 @@ def sections(view: View) -> list[Section]:
         found.append(network.section(view, "Requests and network", with_traffic=False))
     if gpus:
         found.append(jetson.section_gpu(view, "GPU and memory"))
-        found.append(jetson.section_power(view))
+        found.append(jetson.section_power(view, collapsed=not jetson.has_power_monitor(view)))
     if stores:
-        found.append(storage.section(view))
+        found.append(storage.section(view, wear=False))
     if pis:
         open_pis = not (gateway or stores or monitoring)
         found.append(raspberrypi.section(view, collapsed=not open_pis))
@@ -61,7 +61,9 @@ def sections(view: View) -> list[Section]:
     if gpus:
         found.append(jetson.section_engines(view))
     found.append(vitals.pressure(view))
-    if not stores:
+    if stores:
+        found.append(storage.section_health(view))
+    else:
         found.append(storage.section(view, collapsed=True))
     if not gateway:
         found.append(network.section(view, collapsed=True, with_traffic=False))

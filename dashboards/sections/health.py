@@ -14,6 +14,14 @@ from exporters.catalog.host import BOOT_TIME, TIME
 UPTIME_YELLOW_BELOW = 600.0  # seconds: as long as NodeRebooted tells of a boot
 
 
+# Alerts in a table are sorted by these.
+RANKS = (
+    look.State(3, "critical", look.RED),
+    look.State(2, "warning", look.YELLOW),
+    look.State(1, "info", look.BLUE),
+)
+
+
 def answering(view: View) -> Tile:
     """How many nodes answer."""
     count = len(view.nodes)
@@ -138,6 +146,9 @@ def flow_timeline(view: View, *, width: int = 12) -> Tile:
 
 def alert_table(view: View, *, width: int = 12, rows: int = 5) -> Tile:
     scope = alert_scope(view)
+    weighed = [
+        f"{pick(names.ALERTS, scope, severity=rank.text)} * {rank.value:g}" for rank in RANKS if rank.value is not None
+    ]
     return view.house.table(
         "Alerts now",
         note(
@@ -145,17 +156,16 @@ def alert_table(view: View, *, width: int = 12, rows: int = 5) -> Tile:
             "The same alerts that go to the phone, and those of severity info that do not.",
             "Open the aggregator's page or the alert rules for what each means and what to type.",
         ),
-        [Query(pick(names.ALERTS, scope, severity="!=none"), "", table=True)],
+        [Query(" or ".join(weighed), "", table=True)],
         [
             Column("alertname", "Alert"),
             Column("node", "Node", width=90, link=node_link("${__data.fields.Node}")),
-            Column("severity", "Severity", width=90, words=look.SEVERITY),
+            Column("Value", "Severity", width=90, states=RANKS),
             Column("alertstate", "State", width=90, words={"firing": look.ORANGE, "pending": look.GREY}),
         ],
         rows=rows,
         width=width,
         sort="Severity",
-        descending=False,
         empty="No alerts",
     )
 

@@ -11,6 +11,8 @@ from exporters.catalog import board
 from exporters.catalog.sensors import ZONE_TEMP
 
 GPU_ZONE = "=~(?i:gpu.*)"
+# Boards without a power monitor, memory bandwidth reading and fan signal: what is left of that section is the zones.
+PLAIN_BOARDS = frozenset({"jetson-nano-2gb"})
 NOT_A_SENSOR = "!~(?i:pmic.*|thermal-fan-est)"  # a constant, and an estimate
 
 
@@ -63,7 +65,7 @@ def gpu_bars(view: View) -> list[Tile]:
             ),
             [Query(by("node", "max", pick(ZONE_TEMP, scope, type=GPU_ZONE)))],
             "celsius",
-            limits=limits.JETSON_TEMPERATURE,
+            limits=limits.GPU_TEMPERATURE,
             bars=count,
             high=100,
             decimals=0,
@@ -121,30 +123,6 @@ def gpu(view: View) -> list[Tile]:
             "bytes",
             lines=count,
         ),
-        house.graph(
-            "Memory bandwidth",
-            note(
-                "Share of the memory bandwidth (EMC) in use; only where tegrastats really knows, as root.",
-                "Language models are limited by it long before the GPU is.",
-                "Dashed: JetsonMemoryBandwidthSaturated. A smaller or stronger quantised model needs less.",
-            ),
-            [Query(pick(board.JETSON_EMC_UTILIZATION, scope), view.name())],
-            "percentunit",
-            lines=count,
-            high=1,
-            limit=limits.EMC,
-        ),
-        house.graph(
-            "Memory clock",
-            note(
-                "Clock of the memory controller (EMC).",
-                "It follows the power mode; a low clock makes everything on the board slow.",
-                "sudo nvpmodel -q; choose a larger mode if heat and supply allow.",
-            ),
-            [Query(pick(board.JETSON_EMC_FREQUENCY, scope), view.name())],
-            "hertz",
-            lines=count,
-        ),
     ]
 
 
@@ -170,12 +148,36 @@ def power_and_heat(view: View) -> list[Tile]:
                 "GPU and CPU zones tell which of them makes the heat.",
                 "Dashed: JetsonHot. Check fan and dust, reduce the power mode.",
             ),
-            [Query(f"topk(15, {pick(ZONE_TEMP, scope, type=NOT_A_SENSOR)})", view.name("type"))],
+            [Query(pick(ZONE_TEMP, scope, type=NOT_A_SENSOR), view.name("type"))],
             "celsius",
             lines=8 * count,
             low=None,
             limit=limits.JETSON_TEMPERATURE,
             by_node=False,
+        ),
+        house.graph(
+            "Memory bandwidth",
+            note(
+                "Share of the memory bandwidth (EMC) in use; only where tegrastats really knows, as root.",
+                "Language models are limited by it long before the GPU is.",
+                "Dashed: JetsonMemoryBandwidthSaturated. A smaller or stronger quantised model needs less.",
+            ),
+            [Query(pick(board.JETSON_EMC_UTILIZATION, scope), view.name())],
+            "percentunit",
+            lines=count,
+            high=1,
+            limit=limits.EMC,
+        ),
+        house.graph(
+            "Memory clock",
+            note(
+                "Clock of the memory controller (EMC).",
+                "It follows the power mode; a low clock makes everything on the board slow.",
+                "sudo nvpmodel -q; choose a larger mode if heat and supply allow.",
+            ),
+            [Query(pick(board.JETSON_EMC_FREQUENCY, scope), view.name())],
+            "hertz",
+            lines=count,
         ),
         house.graph(
             "Fan drive",
@@ -280,12 +282,19 @@ def section_gpu(view: View, title: str, *, collapsed: bool = False, bars: bool =
     return Section(title, [*(gpu_bars(view) if bars else []), *gpu(view)], collapsed=collapsed)
 
 
-def section_power(view: View, title: str = "Jetson power and heat", *, collapsed: bool = False) -> Section:
+def section_power(
+    view: View, title: str = "Jetson power, heat, memory bandwidth", *, collapsed: bool = False
+) -> Section:
     return Section(title, power_and_heat(view), collapsed=collapsed)
 
 
 def section_engines(view: View, title: str = "Jetson engines and sources", *, collapsed: bool = True) -> Section:
     return Section(title, engines(view), collapsed=collapsed)
+
+
+def has_power_monitor(view: View) -> bool:
+    """Whether any board in view measures its power."""
+    return any(node.board not in PLAIN_BOARDS for node in view.family("jetson").values())
 
 
 def _count(view: View) -> int:

@@ -9,6 +9,9 @@ from dashboards.view import View
 from exporters.catalog import board
 from exporters.catalog.sensors import ZONE_TEMP
 
+# Boards with a connector for a fan that tells its speed.
+FAN_BOARDS = frozenset({"raspberry-pi-5"})
+
 
 def scope_of(view: View) -> Scope:
     return view.exporters.where(board="=~raspberry-pi-.*")
@@ -102,4 +105,5 @@ def fan(view: View) -> Tile:
 
 
 def section(view: View, title: str = "Raspberry Pi: supply and throttling", *, collapsed: bool = False) -> Section:
-    return Section(title, [*tiles(view), fan(view)], collapsed=collapsed)
+    fans = any(node.board in FAN_BOARDS for node in view.nodes.values())
+    return Section(title, [*tiles(view), *([fan(view)] if fans else [])], collapsed=collapsed)

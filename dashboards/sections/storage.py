@@ -195,6 +195,10 @@ def health(view: View) -> list[Tile]:
     ]
 
 
+def section_health(view: View, title: str = "Wear and heat of disks", *, collapsed: bool = True) -> Section:
+    return Section(title, health(view), collapsed=collapsed)
+
+
 def section(view: View, title: str = "Disks", *, collapsed: bool = False, wear: bool = True) -> Section:
     tiles = [table(view), *space(view), *work(view)]
     return Section(title, [*tiles, *(health(view) if wear else [])], collapsed=collapsed)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dashboards import limits, look, names
 from dashboards.board import Section, Tile, note
-from dashboards.queries import NODES, Query, Scope, by, increase, pick, rate, ratio, total
+from dashboards.queries import NODES, Query, Scope, by, increase, pick, rate, ratio, top, total
 from dashboards.view import View
 from exporters.catalog import own
+from exporters.catalog.metric import Metric
 
 # The aggregator's own page, wherever it runs.
 AGGREGATOR = Scope((("job", "tierwatch"),))
 ALL_TARGETS = Scope()
 COLLECTORS_SHOWN = 8
+LOUD = "=~critical|warning"
 
 
 def at_a_glance(view: View) -> list[Tile]:
@@ -81,6 +83,7 @@ def at_a_glance(view: View) -> list[Tile]:
 def scrapes(view: View) -> list[Tile]:
     house = view.house
     nodes = len(view.cluster.nodes)
+    worked = pick(own.COLLECTOR_SUCCESS, NODES)
     return [
         house.graph(
             "Scrape duration",
@@ -113,11 +116,7 @@ def scrapes(view: View) -> list[Tile]:
                 "On the node: journalctl -u tierwatch-exporter | grep NAME | tail.",
             ),
             [
-                Query(
-                    f"topk({COLLECTORS_SHOWN}, {pick(own.COLLECTOR_SUCCESS, NODES)}"
-                    f" and on (node, collector) (min_over_time({pick(own.COLLECTOR_SUCCESS, NODES)}[$__range]) == 0))",
-                    "{{node}} {{collector}}",
-                )
+                Query(f"{worked} and min_over_time({worked}[$__range] @ end()) == 0", "{{node}} {{collector}}"),
             ],
             (look.State(0, "FAILED", look.RED), look.State(1, "works", look.GREEN), look.NO_DATA),
             rows=3,
@@ -129,7 +128,7 @@ def scrapes(view: View) -> list[Tile]:
                 "All collectors of a scrape share 2 s; then their readings are given up.",
                 "Dashed: CollectorSlow. df, docker ps or tegrastats on that node hangs too: find out why.",
             ),
-            [Query(f"topk({COLLECTORS_SHOWN}, {pick(own.COLLECTOR_DURATION, NODES)})", "{{node}} {{collector}}")],
+            [Query(top(COLLECTORS_SHOWN, pick(own.COLLECTOR_DURATION, NODES)), "{{node}} {{collector}}")],
             "s",
             lines=COLLECTORS_SHOWN,
             by_node=False,
@@ -185,12 +184,17 @@ def aggregator(view: View) -> list[Tile]:
         house.graph(
             "Aggregator processor time",
             note(
-                "Share of one core that the aggregator uses: scraping, rules, queries of dashboards.",
+                "Cores that the aggregator uses: all of it, rules, and the queries of dashboards.",
                 "Late rules are late alerts.",
                 "Near 1: fewer open dashboards, or a longer evaluation_interval.",
             ),
-            [Query(rate(own.PROCESS_CPU, AGGREGATOR), "processor")],
-            "percentunit",
+            [
+                Query(rate(own.PROCESS_CPU, AGGREGATOR), "all"),
+                Query(rate(names.RULE_SECONDS, AGGREGATOR), "rules"),
+                Query(rate(names.QUERY_SECONDS, AGGREGATOR), "queries"),
+            ],
+            "short",
+            lines=3,
             by_node=False,
             width=8,
         ),
@@ -202,8 +206,8 @@ def aggregator(view: View) -> list[Tile]:
                 "journalctl -u tierwatch-aggregator | grep -i rule; top on the monitoring node.",
             ),
             [
-                Query(total("sum", increase(names.RULE_FAILURES, AGGREGATOR)), "failed"),
-                Query(total("sum", increase(names.RULES_MISSED, AGGREGATOR)), "skipped"),
+                Query(increase(names.RULE_FAILURES, AGGREGATOR), "failed"),
+                Query(increase(names.RULES_MISSED, AGGREGATOR), "skipped"),
             ],
             "short",
             lines=2,
@@ -211,26 +215,31 @@ def aggregator(view: View) -> list[Tile]:
             width=8,
         ),
         house.graph(
-            "Delivery of notifications",
+            "Dashboard queries",
             note(
-                "Attempts to deliver a notification that failed.",
-                "Failed attempts are repeated until they succeed; many mean that the way is closed.",
-                "journalctl -u tierwatch-aggregator | grep -i notif; check the receiver's URL and the internet.",
+                "Queries a second over HTTP, and those refused or not answered in time.",
+                "Too many open dashboards slow down the board that watches.",
+                "Refused or late: fewer open tabs, a longer refresh, a shorter time range.",
             ),
-            [Query(total("sum", increase(names.NOTIFY_FAILURES, AGGREGATOR)), "failed attempts")],
-            "short",
+            [
+                Query(rate(names.QUERIES, AGGREGATOR), "asked"),
+                Query(rate(names.QUERIES_REFUSED, AGGREGATOR), "refused"),
+                Query(rate(names.QUERY_TIMEOUTS, AGGREGATOR), "late"),
+            ],
+            "reqps",
+            lines=3,
             by_node=False,
             width=8,
         ),
         house.graph(
-            "Storage that failed",
+            "Time of a query",
             note(
-                "Writes of readings to the disk that failed.",
-                "What is not written is lost in a power cut. Alerts still work from memory.",
-                "df -h /var/lib/tierwatch; sudo dmesg | tail on the monitoring node.",
+                "How long an HTTP query took on average, waiting included.",
+                "A panel should be there in the blink of an eye.",
+                "Above a second: a long range over many series, or a busy monitoring node.",
             ),
-            [Query(total("sum", increase(names.STORAGE_FAILURES, AGGREGATOR)), "failed writes")],
-            "short",
+            [Query(ratio(rate(names.QUERY_SECONDS, AGGREGATOR), rate(names.QUERIES, AGGREGATOR)), "average")],
+            "s",
             by_node=False,
             width=8,
         ),
@@ -241,14 +250,123 @@ def aggregator(view: View) -> list[Tile]:
                 "It refuses connections at 100 %: usually a leak.",
                 "OpenFilesLow tells it at 85 %: restart it, then raise LimitNOFILE= in its unit.",
             ),
-            [
-                Query(
-                    f"topk(10, {open_files})",
-                    "{{node}} {{job}}",
-                )
-            ],
+            [Query(top(10, open_files), "{{node}} {{job}}")],
             "percentunit",
             lines=10,
+            by_node=False,
+            width=8,
+        ),
+    ]
+
+
+def storage(view: View) -> list[Tile]:
+    house = view.house
+    return [
+        house.graph(
+            "Size of the store",
+            note(
+                "The database file with its log.",
+                "It stops growing when the retention or max_bytes of alerting.yaml is reached.",
+                "Too large for the card: lower storage.retention or storage.max_bytes.",
+            ),
+            [Query(pick(names.STORED_BYTES, AGGREGATOR), "file")],
+            "bytes",
+            by_node=False,
+            width=6,
+        ),
+        house.graph(
+            "Series",
+            note(
+                "Series that the store knows.",
+                "Memory follows it. A staircase is a label that never repeats (a container's id, a process).",
+                "Find the page that grows among the pages above.",
+            ),
+            [Query(pick(names.STORED_SERIES, AGGREGATOR), "series")],
+            "short",
+            by_node=False,
+            width=6,
+        ),
+        house.graph(
+            "Written to the disk",
+            note(
+                "Bytes a second that the store writes.",
+                "Flash wears by what is written; this is the price of watching.",
+                "More than some 10 kB/s for seven boards is too much: report it.",
+            ),
+            [Query(rate(names.STORAGE_WRITTEN, AGGREGATOR), "written")],
+            "Bps",
+            by_node=False,
+            width=6,
+        ),
+        house.graph(
+            "Storage that failed",
+            note(
+                "Writes to the disk that failed, and frames lost because it refused too long.",
+                "What is not written is lost in a power cut. Alerts still work from memory.",
+                "df -h /var/lib/tierwatch; sudo dmesg | tail on the monitoring node.",
+            ),
+            [
+                Query(increase(names.STORAGE_FAILURES, AGGREGATOR), "failed writes"),
+                Query(increase(names.STORAGE_DROPPED, AGGREGATOR), "frames lost"),
+            ],
+            "short",
+            lines=2,
+            by_node=False,
+            width=6,
+        ),
+    ]
+
+
+def notifications(view: View) -> list[Tile]:
+    house = view.house
+
+    def over(metric: Metric) -> str:
+        return by("receiver", "sum", increase(metric, AGGREGATOR))
+
+    return [
+        house.graph(
+            "Notifications",
+            note(
+                "Messages put into the outbox and messages accepted, by receiver.",
+                "They belong together: what is queued must be delivered.",
+                "Queued without delivered: see the failures beside this graph.",
+            ),
+            [
+                Query(over(names.NOTIFY_QUEUED), "{{receiver}} queued"),
+                Query(over(names.NOTIFY_DELIVERED), "{{receiver}} delivered"),
+            ],
+            "short",
+            lines=4,
+            by_node=False,
+            width=8,
+        ),
+        house.graph(
+            "Deliveries that failed",
+            note(
+                "Attempts that failed and are repeated, and messages given up.",
+                "The way to the phone is closed: a wrong URL, no internet, the service is down.",
+                "journalctl -u tierwatch-aggregator | grep -i notif; check the receiver's URL and the internet.",
+            ),
+            [
+                Query(over(names.NOTIFY_FAILURES), "{{receiver}} failed"),
+                Query(over(names.NOTIFY_GIVEN_UP), "{{receiver}} given up"),
+            ],
+            "short",
+            lines=4,
+            by_node=False,
+            width=8,
+        ),
+        house.graph(
+            "Messages waiting",
+            note(
+                "Messages in the outbox, by receiver.",
+                "They survive a restart and are tried again until they are delivered.",
+                "Growing: nobody is told of anything. Check the internet and the receiver.",
+            ),
+            [Query(pick(names.NOTIFY_WAITING, AGGREGATOR), "{{receiver}}")],
+            "short",
+            lines=2,
+            by_node=False,
             width=8,
         ),
     ]
@@ -279,7 +397,7 @@ def alerts(view: View) -> list[Tile]:
         house.timeline(
             "Alert history",
             note(
-                "Which alert was pending or firing when, by node.",
+                "Which warning or critical alert was pending or firing when, by node.",
                 "What came together usually has one cause.",
                 "Start with the alert that came first.",
             ),
@@ -288,8 +406,8 @@ def alerts(view: View) -> list[Tile]:
                     by(
                         "alertname, node",
                         "max",
-                        f"{pick(names.ALERTS, ALL_TARGETS, alertstate='firing', severity='!=none')} * 2"
-                        f" or {pick(names.ALERTS, ALL_TARGETS, alertstate='pending', severity='!=none')}",
+                        f"{pick(names.ALERTS, ALL_TARGETS, alertstate='firing', severity=LOUD)} * 2"
+                        f" or {pick(names.ALERTS, ALL_TARGETS, alertstate='pending', severity=LOUD)}",
                     ),
                     "{{node}} {{alertname}}",
                 )
@@ -313,7 +431,8 @@ def alerts(view: View) -> list[Tile]:
 def sections(view: View) -> list[Section]:
     return [
         Section("Scrapes and collectors", scrapes(view)),
+        Section("Alerts and notifications", [*alerts(view), *notifications(view)]),
         Section("Aggregator", aggregator(view)),
-        Section("Alerts", alerts(view)),
+        Section("Storage", storage(view)),
         Section("Exporters", exporters(view), collapsed=True),
     ]
