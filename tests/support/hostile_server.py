@@ -118,6 +118,30 @@ def endless(total: int, counted: list[int]) -> Behaviour:
     return behave
 
 
+async def old_http(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """HTTP/1.0 without a length, ended by closing: good, but nothing says whether it is whole."""
+    writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n")
+    await writer.drain()
+    raise ConnectionResetError
+
+
+async def cut_chunks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A chunked answer that stops between two chunks, at the end of a line."""
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n")
+    await writer.drain()
+    raise ConnectionResetError
+
+
+async def endless_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A head that never ends."""
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    number = 0
+    while True:
+        writer.write(b"".join(b"X-%d: %b\r\n" % (n, b"y" * 4000) for n in range(number, number + 100)))
+        number += 100
+        await writer.drain()
+
+
 async def garbage_bytes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Not HTTP at all."""
     writer.write(b"\x00\x01\x02SSH-2.0-OpenSSH\r\n\r\n")

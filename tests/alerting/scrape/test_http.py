@@ -31,6 +31,7 @@ async def reason(fetching: Coroutine[Any, Any, Body]) -> str:
         (hs.hang_up, "the server closed the connection without an answer"),
         (hs.half_close, "the connection ended in the middle of the page"),
         (hs.answer(b"a 1\n", length=100), "the connection ended in the middle of the page"),
+        (hs.cut_chunks, "the connection ended in the middle of the page"),
         (hs.answer(b"busy", status="503 Service Unavailable"), "server returned HTTP status 503 Service Unavailable"),
         (hs.answer(b"", status="404 Not Found"), "server returned HTTP status 404 Not Found"),
         (hs.answer(b"", status="204 No Content"), "server returned HTTP status 204 No Content"),
@@ -49,6 +50,18 @@ async def test_bad_answers(behaviour: hs.Behaviour, expected: str) -> None:
         started = time.monotonic()
         assert await reason(pages.fetch(server.url, 0.3, LIMIT)) == expected
         assert time.monotonic() - started < 2
+
+
+async def test_a_head_without_end_is_refused() -> None:
+    async with hs.hostile(hs.endless_headers) as server, HttpPages() as pages:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert (await reason(pages.fetch(server.url, 2, LIMIT))).startswith("the answer is not HTTP: ")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+
+
+async def test_an_old_server_that_ends_its_page_by_closing() -> None:
+    async with hs.hostile(hs.old_http) as server, HttpPages() as pages:
+        assert await pages.fetch(server.url, 1, LIMIT) == Body(b"a 1\n", gzip=False)
 
 
 async def test_what_is_not_http_is_said_so() -> None:

@@ -376,6 +376,10 @@ async def test_over_http_a_server_that_breaks_and_heals() -> None:
                 (hs.hang, "no complete answer"),
                 (hs.answer(b"x 1\ny"), "line 2: the page is cut off"),
                 (hs.answer(b"", status="503 Busy"), "HTTP status 503 Busy"),
+                (hs.answer(hs.bomb(64 << 20), headers="Content-Encoding: gzip\r\n"), "larger than 10485760 bytes"),
+                (hs.answer(b"x 1\n" * 1000, headers="Content-Encoding: gzip\r\n"), "compressed page is damaged"),
+                (hs.answer(b"\x00\xff\xfe\n"), "line 1: expected a metric name"),
+                (hs.endless(100 << 20, []), "larger than 10485760 bytes"),
             ):
                 server.behaviour = behaviour
                 await run.until(lambda: run.manager.targets()[0].health == "down")
