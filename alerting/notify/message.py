@@ -52,12 +52,9 @@ def compose(
     for sentence in impact.sentences(cluster, own, everything) if own else []:
         lines.add(sentence)
     if notice.hidden:
-        elsewhere = {impact.node_of(alert) for alert in notice.hidden} - {
-            impact.node_of(alert) for alert in notice.firing
-        }
-        lines.add(
-            f"Hides {_count(notice.hidden)}{_places(notice.hidden) if elsewhere else ''}: {_tally(notice.hidden)}."
-        )
+        known = {"", *(impact.node_of(alert) for alert in notice.firing)}
+        where = "" if {impact.node_of(alert) for alert in notice.hidden} <= known else _places(notice.hidden)
+        lines.add(f"Hides {_count(notice.hidden)}{where}: {_tally(notice.hidden)}.")
     for line in alerts[_ALERTS_FIRST:]:
         lines.add(line)
     if len(notice.firing) > _ALERTS_SHOWN:
