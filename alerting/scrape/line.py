@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import intern
 
 EXCERPT_BYTES = 60
 
@@ -98,7 +99,8 @@ def parse_sample(line: bytes, number: int, label_bytes: int) -> SampleLine:
     length = head.end() - head.start(1)
     if length > label_bytes:
         raise PageError(f"line {number}: name and labels take {length} bytes, limits.label_bytes allows {label_bytes}")
-    pairs = [("__name__", head.group(1).decode("ascii"))]
+    # Interned: the same few names and values stand in thousands of series.
+    pairs = [("__name__", intern(head.group(1).decode("ascii")))]
     if head.group(3):
         pairs.extend(_labels(head.group(3), line, number))
     tail = _TAIL.match(rest)
@@ -132,7 +134,7 @@ def _labels(text: bytes, line: bytes, number: int) -> list[tuple[str, str]]:
             value = found.group(2).decode("utf-8")
         except UnicodeDecodeError as error:
             raise PageError(f"line {number}: a label value is not UTF-8: {excerpt(line)}") from error
-        pairs.append((found.group(1).decode("ascii"), unescape(value)))
+        pairs.append((intern(found.group(1).decode("ascii")), intern(unescape(value))))
         place = found.end()
         comma = found.group(3) == b","
     names = {name for name, _ in pairs}

@@ -40,6 +40,9 @@ class Target:
         """A series' labels. A label of the page that the target has too becomes ``exported_NAME``, as Prometheus
         does without honor_labels."""
         own = dict(self.labels)
+        if not any(name in own for name, _ in pairs):
+            # The usual case; the target's pairs are shared by all its series.
+            return Labels(sorted([*(pair for pair in pairs if pair[1]), *self.labels]))
         given = dict(pairs)
         for name in [name for name, value in pairs if name in own and value]:
             free = EXPORTED + name
