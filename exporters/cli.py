@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("exporters")
 
+CONFIG_HELP = "folder with cluster.yaml; default: $TIERWATCH_CONFIG, else /etc/tierwatch, else config"
+NODE_HELP = "this node's name in the inventory; default: $TIERWATCH_NODE, else the node called as this host is"
+
 
 class Unusable(Exception):
     """The command cannot run as asked; the message tells the user why and what to do."""
@@ -59,8 +62,8 @@ def main(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Options; those that node_exporter has are spelled as it spells them."""
     found = argparse.ArgumentParser(prog="tierwatch exporter", description="Serve the metrics of one node.")
-    found.add_argument("--config", type=Path, help="folder with cluster.yaml (default: $TIERWATCH_CONFIG)")
-    found.add_argument("--node", required=True, help="this node's name in the inventory")
+    found.add_argument("--config", type=Path, metavar="DIR", help=CONFIG_HELP)
+    found.add_argument("--node", metavar="NAME", help=NODE_HELP)
     found.add_argument("--listen", metavar="HOST:PORT", help="default: the node's address and exporter_port")
     found.add_argument("--path.procfs", dest="procfs", default="/proc", metavar="DIR", help="default: /proc")
     found.add_argument("--path.sysfs", dest="sysfs", default="/sys", metavar="DIR", help="default: /sys")
@@ -128,7 +131,7 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
     listen = (facts.address, facts.port) if options.listen is None else host_port(options.listen)
     roots = Roots(options.procfs.rstrip("/"), options.sysfs.rstrip("/"), options.rootfs)
     settings = registry.Settings(
-        identity=Identity(options.node, str(facts.tier), facts.board, facts.version, platform.python_version()),
+        identity=Identity(facts.name, str(facts.tier), facts.board, facts.version, platform.python_version()),
         roots=roots,
         board=board_options.sensors(options, roots),
         textfile_directory=options.textfile,

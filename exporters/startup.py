@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ class NoEntry(Exception):
 class Facts:
     """A node's entry as far as an exporter needs it, and the installed version."""
 
+    name: str
     address: str
     port: int
     tier: int
@@ -27,8 +30,11 @@ class Facts:
     version: str
 
 
-def look_up(directory: Path | None, name: str) -> Facts:
-    """The facts about a node; ``directory`` None is the default folder. Raises NoEntry, with the names there are."""
+def look_up(directory: Path | None, name: str | None) -> Facts:
+    """The facts about a node. ``directory`` None: the default folder; ``name`` None: the node this host is.
+
+    Raises NoEntry, with the names there are.
+    """
     from config.load import default_directory, load_cluster
     from config.problems import ConfigError
 
@@ -36,10 +42,31 @@ def look_up(directory: Path | None, name: str) -> Facts:
         cluster = load_cluster(directory or default_directory())
     except ConfigError as error:
         raise NoEntry(str(error)) from error
+    if name is None:
+        name = own_name(cluster.nodes, os.environ.get("TIERWATCH_NODE", ""), socket.gethostname())
     node = cluster.nodes.get(name)
     if node is None:
         raise NoEntry(f"no node {name!r} in the inventory; there are {', '.join(cluster.nodes)}")
-    return Facts(str(node.address), node.exporter_port, node.tier, str(node.board), version())
+    return Facts(name, str(node.address), node.exporter_port, node.tier, str(node.board), version())
+
+
+def own_name(names: Iterable[str], told: str, host: str) -> str:
+    """Which node this host is: ``told`` when there is something, else the node called as the host is.
+
+    Upper and lower case are one, and ``pi41.lan`` is ``PI41``: inventories are written in capitals, host names are not.
+    Raises NoEntry when no node is called so.
+    """
+    if told:
+        return told
+    names = list(names)
+    for wanted in (host.casefold(), host.partition(".")[0].casefold()):
+        for name in names:
+            if name.casefold() == wanted:
+                return name
+    raise NoEntry(
+        f"which node is this? No node of the inventory is called {host!r} as this host is; "
+        f"say it with --node NAME or TIERWATCH_NODE=NAME (in /etc/tierwatch/environment); there are {', '.join(names)}"
+    )
 
 
 def version() -> str:
@@ -52,7 +79,7 @@ def version() -> str:
         return "unknown"
 
 
-def look_up_in_child(directory: Path | None, name: str) -> Facts:
+def look_up_in_child(directory: Path | None, name: str | None) -> Facts:
     """As ``look_up``, in a forked child: to be called before there are threads."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -71,7 +98,7 @@ def look_up_in_child(directory: Path | None, name: str) -> Facts:
     return Facts(**found)
 
 
-def _answer(writer: int, directory: Path | None, name: str) -> None:
+def _answer(writer: int, directory: Path | None, name: str | None) -> None:
     """The child's whole life."""
     try:
         try:

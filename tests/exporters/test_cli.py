@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporters.cli import Unusable, host_port, main, parser, prepare
-from exporters.startup import NoEntry, look_up
+from exporters.startup import NoEntry, look_up, look_up_in_child, own_name
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -20,6 +20,38 @@ def test_the_nodes_entry_of_the_shipped_inventory() -> None:
 def test_an_unknown_node_lists_the_known_ones() -> None:
     with pytest.raises(NoEntry, match=r"no node 'PI99' in the inventory; there are .*PI41"):
         look_up(CONFIG, "PI99")
+
+
+@pytest.mark.parametrize(
+    ("told", "host", "name"),
+    [
+        ("", "PI41", "PI41"),
+        ("", "pi41", "PI41"),
+        ("", "Agx0.lan", "AGX0"),
+        ("", "web.lan", "web.lan"),
+        ("PI41", "agx0", "PI41"),
+        ("pi-99", "agx0", "pi-99"),  # what was said is taken as it was said; whether there is one is another question
+    ],
+)
+def test_which_node_this_host_is(told: str, host: str, name: str) -> None:
+    assert own_name(["AGX0", "PI41", "web.lan"], told, host) == name
+
+
+@pytest.mark.parametrize("host", ["raspberrypi", "pi4", "", ".lan"])
+def test_a_host_no_node_is_called_as(host: str) -> None:
+    with pytest.raises(NoEntry, match=r"which node is this\?.*--node NAME or TIERWATCH_NODE=NAME.*AGX0, PI41"):
+        own_name(["AGX0", "PI41"], "", host)
+
+
+def test_the_environment_and_the_host_name_choose_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIERWATCH_CONFIG", str(CONFIG))
+    monkeypatch.setenv("TIERWATCH_NODE", "")  # an empty line in the environment file is no name
+    monkeypatch.setattr("socket.gethostname", lambda: "pi52")
+    assert look_up_in_child(None, None) == look_up(CONFIG, "PI52")
+    monkeypatch.setenv("TIERWATCH_NODE", "PI41")
+    settings, listen, _ = prepare(parser().parse_args([]))
+    assert settings.identity.node == "PI41"
+    assert listen == (look_up(CONFIG, "PI41").address, 9191)
 
 
 def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
