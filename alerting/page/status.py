@@ -155,7 +155,9 @@ def _flow_text(state: FlowState) -> str:
     if state.state == "broken":
         return f"cut at {_listed(state.failed)}"
     if state.state == "degraded":
-        return f"{_listed(state.failed)} is missing: {state.lost_percent} % of it takes another way or is lost"
+        parts = [f"{state.moved_percent} % takes another way"] if state.moved_percent else []
+        parts += [f"{state.failing_percent} % is lost"] if state.failing_percent else []
+        return f"without {_listed(state.failed)}: {', '.join(parts)}"
     if state.state == "unknown":
         return f"not known yet: {_listed(state.unknown)}"
     return "every step's node answers"
@@ -190,14 +192,18 @@ def _node(name: str, node: Node, known: Known, by_place: _Places, firing: Sequen
         "state": state,
         "since_ms": target.since_ms if target else None,
         "reason": target.error if target and health == "down" else "",
-        "vitals": [_vital(vital, name, known.figures, health) for vital in VITALS if node.board.startswith(vital.only)],
+        "vitals": [
+            _vital(vital, name, node.board, known.figures, health)
+            for vital in VITALS
+            if node.board.startswith(vital.only)
+        ],
         "spark": list(known.figures.sparks.get(name, ())) if health == "up" else [],
         "flags": [{"text": FLAGS[index][1], "help": FLAGS[index][2]} for index in known.figures.flags.get(name, ())],
         "services": [_service(name, label, service, by_place, health) for label, service in node.services.items()],
     }
 
 
-def _vital(vital: Vital, name: str, figures: Figures, health: Health) -> dict[str, Any]:
+def _vital(vital: Vital, name: str, board: str, figures: Figures, health: Health) -> dict[str, Any]:
     value = figures.vitals.get(vital.key, {}).get(name)
     if value is None or math.isnan(value) or health != "up":
         return {"title": vital.title, "help": vital.help, "value": None, "ratio": None, "state": "unknown"}
@@ -206,7 +212,7 @@ def _vital(vital: Vital, name: str, figures: Figures, health: Health) -> dict[st
         "help": vital.help,
         "value": vital.show(value),
         "ratio": value / vital.full,
-        "state": vital.level(value),
+        "state": vital.level(value, board),
     }
 
 

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from config.thresholds import FILESYSTEM_USED, MEMORY_USED, Levels, temperature_levels
+
 Level = Literal["ok", "warning", "critical"]
 
 
 @dataclass(frozen=True, slots=True)
 class Vital:
-    """``query`` answers one value by ``node``. ``full``: the value at which the bar is full. ``warning`` and
-    ``critical``: from which value on the bar changes colour. ``only``: boards whose name starts so; empty for all."""
+    """``query`` answers one value by ``node``. ``full``: the value at which the bar is full.
+
+    ``levels``: where the alert rules of a board see trouble; the bar changes its colour there. ``only``: the figure is
+    for boards whose name starts so; for all when empty.
+    """
 
     key: str
     title: str
@@ -20,12 +25,16 @@ class Vital:
     query: str
     show: Callable[[float], str]
     full: float
-    warning: float
-    critical: float
+    levels: Callable[[str], Levels | None] = lambda _board: None
     only: str = ""
 
-    def level(self, value: float) -> Level:
-        return "critical" if value >= self.critical else "warning" if value >= self.warning else "ok"
+    def level(self, value: float, board: str) -> Level:
+        levels = self.levels(board)
+        if levels is None:
+            return "ok"
+        if levels.critical is not None and value > levels.critical.value:
+            return "critical"
+        return "warning" if value > levels.warning.value else "ok"
 
 
 def _percent(value: float) -> str:
@@ -44,8 +53,6 @@ VITALS: tuple[Vital, ...] = (
         '1 - avg by (node) (rate(node_cpu_seconds_total{job="node",mode="idle"}[1m]))',
         _percent,
         full=1,
-        warning=0.9,
-        critical=1.1,
     ),
     Vital(
         "memory",
@@ -54,8 +61,7 @@ VITALS: tuple[Vital, ...] = (
         "max by (node) (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)",
         _percent,
         full=1,
-        warning=0.85,
-        critical=0.95,
+        levels=lambda _board: MEMORY_USED,
     ),
     Vital(
         "disk",
@@ -64,18 +70,16 @@ VITALS: tuple[Vital, ...] = (
         "max by (node) (1 - node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0))",
         _percent,
         full=1,
-        warning=0.85,
-        critical=0.95,
+        levels=lambda _board: FILESYSTEM_USED,
     ),
     Vital(
         "temperature",
         "hottest",
         "The hottest thermal zone",
-        "max by (node) (node_thermal_zone_temp)",
+        'max by (node) (node_thermal_zone_temp{type!="PMIC-Die"})',
         _celsius,
         full=100,
-        warning=75,
-        critical=85,
+        levels=temperature_levels,
     ),
     Vital(
         "gpu",
@@ -84,8 +88,6 @@ VITALS: tuple[Vital, ...] = (
         "max by (node) (tierwatch_jetson_gpu_utilization_ratio)",
         _percent,
         full=1,
-        warning=2,
-        critical=2,
         only="jetson",
     ),
 )

@@ -78,7 +78,9 @@ def demo_alerting(shipped: dict[str, Any], *, page: str, receiver: tuple[str, in
     route = {
         **shipped["route"],
         "receiver": silent[0],
-        "routes": [{"receiver": shipped["route"]["receiver"], "matchers": ['alertname="NodeDown"']}],
+        "routes": [
+            {"receiver": shipped["route"]["receiver"], "matchers": ['alertname=~"NodeDown|ClusterUnreachable"']}
+        ],
     }
     receivers = [
         {**entry, "apprise": [{"url": f"json://{host}:{port}/"}]} if entry.get("apprise") else entry
