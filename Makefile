@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQ    := deploy/requirements
+# The services' user may not write here: without this they would compile every module at every start.
+COMPILE = $(BIN)/python -m compileall -q tierwatch.py config exporters alerting dashboards deploy
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards golden clean lock
@@ -23,9 +25,11 @@ $(VENV)/installed-%: $(REQ)/%.txt $(REQ)/build.txt pyproject.toml $(VENV)/create
 	@touch $@
 
 setup: $(VENV)/installed-hub ## install what the hub runs (exporter, aggregator, dashboards) into .venv
+	@$(COMPILE)
 	@echo "ready: $(BIN)/tierwatch --help"
 
 setup-node: $(VENV)/installed-exporter ## install only what a node runs (the exporter) into .venv
+	@$(COMPILE)
 	@echo "ready: $(BIN)/tierwatch exporter --help"
 
 setup-dev: $(VENV)/installed-dev

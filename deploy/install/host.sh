@@ -1,0 +1,97 @@
+#!/bin/sh
+# usage: sudo sh deploy/install/host.sh hub|node|remove
+# Gives systemd what it needs to run Tierwatch from /opt/tierwatch: the user, /etc/tierwatch, the units. It starts and
+# enables nothing. Run again after an upgrade: a configuration file that was edited is never overwritten.
+set -eu
+home=/opt/tierwatch
+etc=/etc/tierwatch
+units=/etc/systemd/system
+here=$(cd "$(dirname "$0")/../.." && pwd -P)
+
+fail() {
+    echo "tierwatch: $*" >&2
+    exit 1
+}
+
+# place NAME: config/NAME to /etc/tierwatch/NAME, as dpkg treats its conffiles. .shipped remembers the sum of each file
+# as it was delivered: a file that still has that sum was never edited and follows the upgrade.
+place() {
+    to=$etc/$1
+    new=$(sha256sum <"$home/config/$1")
+    was=$(sed -n "s|^\([0-9a-f]*  -\) $1\$|\1|p" "$etc/.shipped")
+    if [ ! -e "$to" ]; then
+        install -m 644 "$home/config/$1" "$to"
+        echo "new      $to"
+    elif [ "$(sha256sum <"$to")" = "$new" ] || [ "$was" = "$new" ]; then
+        : # up to date, or edited here and unchanged upstream
+    elif [ "$(sha256sum <"$to")" = "$was" ]; then
+        install -m 644 "$home/config/$1" "$to"
+        echo "updated  $to"
+    else
+        install -m 644 "$home/config/$1" "$to.new"
+        echo "kept     $to (edited here; this version's is beside it: $1.new)"
+    fi
+    sed -i "\\|  - $1\$|d" "$etc/.shipped"
+    echo "$new $1" >>"$etc/.shipped"
+}
+
+unit() {
+    if ! cmp -s "$home/deploy/systemd/$1" "$units/$1"; then
+        install -m 644 "$home/deploy/systemd/$1" "$units/$1"
+        echo "new      $units/$1"
+    fi
+}
+
+remove() {
+    for name in tierwatch-aggregator tierwatch-exporter; do
+        if [ -e "$units/$name.service" ]; then
+            systemctl disable --now "$name.service"
+            rm "$units/$name.service"
+            echo "removed  $units/$name.service"
+        fi
+    done
+    systemctl daemon-reload
+    echo "Still there, because they are yours: $etc, /var/lib/tierwatch (what was measured), $home, the user tierwatch."
+    echo "To remove them too: sudo rm -r $etc /var/lib/tierwatch $home && sudo userdel tierwatch"
+}
+
+role=${1:-}
+case $role in
+hub | node | remove) ;;
+*) fail "usage: sudo sh deploy/install/host.sh hub|node|remove" ;;
+esac
+[ "$(id -u)" = 0 ] || fail "this changes /etc: run it with sudo"
+command -v systemctl >/dev/null || fail "systemd is needed"
+if [ "$role" = remove ]; then
+    remove
+    exit 0
+fi
+[ "$here" = "$home" ] || fail "the units run $home, this is $here: clone to $home (see README.md)"
+stamp=$home/.venv/installed-exporter target=setup-node
+[ "$role" = node ] || stamp=$home/.venv/installed-hub target=setup
+[ -e "$stamp" ] || [ -e "$home/.venv/installed-hub" ] || fail "first: sudo make -C $home $target"
+
+systemd-sysusers "$home/deploy/systemd/tierwatch.sysusers"
+# As the service will run it: a Python or a clone that only root may read would fail there, in the journal.
+runuser -u tierwatch -- "$home/.venv/bin/tierwatch" --version >/dev/null ||
+    fail "the user tierwatch cannot run $home/.venv/bin/tierwatch: it must be able to read $home and the Python behind it"
+install -d -m 755 "$etc"
+[ -e "$etc/.shipped" ] || : >"$etc/.shipped"
+place cluster.yaml
+if [ "$role" = hub ]; then
+    install -d -m 755 "$etc/rules"
+    place alerting.yaml
+    for file in "$home"/config/rules/*.yml; do
+        place "rules/$(basename "$file")"
+    done
+    unit tierwatch-aggregator.service
+fi
+unit tierwatch-exporter.service
+if [ ! -e "$etc/environment" ]; then
+    install -m 600 "$home/deploy/systemd/environment.example" "$etc/environment"
+    echo "new      $etc/environment"
+fi
+systemctl daemon-reload
+services=tierwatch-exporter
+[ "$role" = node ] || services="tierwatch-exporter tierwatch-aggregator"
+echo "Next: look at $etc/cluster.yaml and $etc/environment, then: sudo systemctl enable --now $services"
