@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -42,6 +43,7 @@ from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.report import ScrapeReport, TargetView
 from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
 from alerting.storage.store import Store, StoreOptions
+from config.alerting import Alerting
 from config.daemon.log import event
 from config.load import Config
 from config.problems import ConfigError
@@ -116,6 +118,9 @@ class App:
             await self._listen(stack)
             self._run_all(stack)
             self._stack = stack.pop_all()
+        # What was made so far lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         host, port = self.address
         event(log, logging.INFO, "watching", nodes=len(self.prepared.config.cluster.nodes), address=f"{host}:{port}")
 
@@ -145,7 +150,7 @@ class App:
                 return
             self.prepared = prepared
             self.dispatcher.set_policy(prepared.policy)
-            self.rules.reload(prepared.groups)
+            self.rules.reload(prepared.groups, self._surroundings(prepared.config.alerting))
             self.dispatcher.retain_rules(prepared.alert_names, now_ms)
             await self.scrape.reload(prepared.targets)
             self.reload_state = ReloadState(now_ms)
@@ -236,13 +241,7 @@ class App:
         self.scrape = ScrapeManager(self.store.source, pages, self._clock, self._on_scrape)
         states = SqliteStateStore(self._options.data / "states.db", now_ms)
         stack.callback(states.close)
-        alerting = self.prepared.config.alerting
-        around = Surroundings(
-            evaluate_with(self.engine),
-            self.store,
-            default_interval_ms=round(alerting.timing.evaluation_interval * 1000),
-            external_url=alerting.external_url,
-        )
+        around = self._surroundings(self.prepared.config.alerting)
         self.rules = RuleManager(
             self.prepared.groups,
             around,
@@ -254,6 +253,14 @@ class App:
         going_on = self.rules.restore()
         if going_on:
             event(log, logging.INFO, "alerts go on from before the start", alerts=going_on)
+
+    def _surroundings(self, alerting: Alerting) -> Surroundings:
+        return Surroundings(
+            evaluate_with(self.engine),
+            self.store,
+            default_interval_ms=round(alerting.timing.evaluation_interval * 1000),
+            external_url=alerting.external_url,
+        )
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         self.page = Page(PageSource(self, self._clock))

@@ -154,7 +154,8 @@ class Dispatcher:
                 except StorageError:
                     sleep_s = _AFTER_STORAGE_ERROR_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), sleep_s)
+                    async with asyncio.timeout(sleep_s):
+                        await self._wake.wait()
         finally:
             self._loop = None
             with suppress(StorageError):

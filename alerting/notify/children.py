@@ -104,7 +104,8 @@ class ChildSender:
         """Raises TimeoutError and WorkerFailed; the child is gone then."""
         async with self._borrowed() as child:
             try:
-                answer = await asyncio.wait_for(child.ask(request), deadline_s)
+                async with asyncio.timeout(deadline_s):
+                    answer = await child.ask(request)
                 if "error" in answer:
                     raise WorkerFailed(str(answer["error"]))
             except BaseException:
@@ -131,7 +132,8 @@ class ChildSender:
     async def _start(self) -> _Child:
         child = await _Child.start(self._command)
         try:
-            answer = await asyncio.wait_for(child.ask({"op": "ready"}), self._limits.start_s)
+            async with asyncio.timeout(self._limits.start_s):
+                answer = await child.ask({"op": "ready"})
             if "error" in answer:
                 raise WorkerFailed(str(answer["error"]))
         except TimeoutError as error:
@@ -198,7 +200,8 @@ class _Child:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 2.0)
+            async with asyncio.timeout(2.0):
+                await self._process.wait()
         except TimeoutError:
             await self.kill()
 

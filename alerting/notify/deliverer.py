@@ -60,7 +60,8 @@ class Deliverer:
                     log.warning("the outbox cannot be read: %s", error)
                     sleep_s = _AFTER_STORAGE_ERROR_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), sleep_s)
+                    async with asyncio.timeout(sleep_s):
+                        await self._wake.wait()
         finally:
             self._loop = None
             await self._cancel()

@@ -68,7 +68,8 @@ class Page:
         """Until cancelled: work the status out while somebody looks."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._refresh_seconds)
+                async with asyncio.timeout(self._refresh_seconds):
+                    await self._wake.wait()
             self._wake.clear()
             if self._viewers:
                 await self._update()
@@ -115,7 +116,8 @@ class Page:
         try:
             while not self._closing:
                 try:
-                    await asyncio.wait_for(viewer.wait(), _BEAT_SECONDS)
+                    async with asyncio.timeout(_BEAT_SECONDS):
+                        await viewer.wait()
                 except TimeoutError:
                     await response.write(b"event: beat\ndata: 1\n\n")
                     continue

@@ -57,7 +57,8 @@ class Receiver:
 
         async with self._arrived:
             try:
-                await asyncio.wait_for(self._arrived.wait_for(lambda: found() is not None), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._arrived.wait_for(lambda: found() is not None)
             except TimeoutError:
                 return None
             return found()

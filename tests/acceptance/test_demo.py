@@ -1,4 +1,4 @@
-"""``tierwatch demo`` as a person runs it: seven exporters, the aggregator, one push, one resolved, nothing left over."""
+"""``tierwatch demo`` as a person runs it: seven exporters, the aggregator, one push, one resolved, nothing left."""
 
 from __future__ import annotations
 

@@ -114,7 +114,8 @@ async def browser() -> AsyncIterator[Tab]:
             with suppress(ProcessLookupError):
                 process.terminate()
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 10)
+                async with asyncio.timeout(10):
+                    await process.wait()
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -275,7 +275,8 @@ async def test_a_full_store_makes_the_target_unknown_or_down_never_silently_fine
     frames = MemoryFrames()
     writer = frames.writers["scrape/node/a"] = Full()
     async with running(Pages(a=[b"x 1\n"]), target(), frames=frames) as run:
-        await asyncio.wait_for(run.manager.wait_first_round(), 3)
+        async with asyncio.timeout(3):
+            await run.manager.wait_first_round()
         view = run.manager.targets()[0]
         assert (view.health, view.last_error) == ("unknown", "not stored: too many series")
         writer.refuse_all = False
@@ -314,7 +315,8 @@ async def test_a_failing_listener_harms_nothing() -> None:
 
 async def test_without_targets_the_first_round_is_done_at_once() -> None:
     async with running(Pages()) as run:
-        await asyncio.wait_for(run.manager.wait_first_round(), 1)
+        async with asyncio.timeout(1):
+            await run.manager.wait_first_round()
         assert run.manager.first_round_done
 
 
