@@ -5,19 +5,24 @@ The same judgement as ``config.flows.flow_state`` makes of nodes: works, degrade
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from config.cluster import Cluster, Flow, Step
 from dashboards import names
-from dashboards.queries import Query, pick, regex
+from dashboards.queries import Query, named, pick, regex
 
 
-def flow_query(flow: Flow, cluster: Cluster) -> Query:
-    """One series, named by the flow's title."""
+def flows_query(flows: Mapping[str, Flow], cluster: Cluster) -> Query:
+    """One series a flow, named by its title."""
+    return Query(named("flow", {_literal(flow.title): flow_expr(flow, cluster) for flow in flows.values()}), "{{flow}}")
+
+
+def flow_expr(flow: Flow, cluster: Cluster) -> str:
+    """The value of one flow, without labels."""
     chain = _nodes(step for step in flow.steps if isinstance(step, str))
     parts = [_chain(chain)] if chain else []
     parts += [_step(step, cluster) for step in flow.steps if isinstance(step, Step)]
-    return Query(" * ".join(f"({part})" for part in parts), flow.title)
+    return " * ".join(f"({part})" for part in parts)
 
 
 def flows_through(cluster: Cluster, nodes: Iterable[str]) -> dict[str, Flow]:
@@ -50,6 +55,11 @@ def _known(operator: str, nodes: Sequence[str]) -> str:
 def _nodes(references: Iterable[str]) -> tuple[str, ...]:
     """The nodes of ``NODE/service`` references, each once, in order."""
     return tuple(dict.fromkeys(reference.partition("/")[0] for reference in references))
+
+
+def _literal(title: str) -> str:
+    """label_replace takes a dollar for a group of its regular expression."""
+    return title.replace("$", "$$")
 
 
 def _everywhere(step: str | Step) -> bool:

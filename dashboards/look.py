@@ -116,3 +116,8 @@ def threshold_json(limit: Limit) -> Json:
 def override(pattern: str, key: str, value: object) -> Json:
     """One property for the series whose names match a regular expression."""
     return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": [{"id": key, "value": value}]}
+
+
+def rename(name: str, text: str) -> Json:
+    """Another name for the series of a name."""
+    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "displayName", "value": text}]}

@@ -54,11 +54,7 @@ def _own(name: str, text: str, *labels: str) -> Metric:
     return Metric(f"tierwatch_{name}", "counter" if name.endswith("_total") else "gauge", text, labels)
 
 
-TARGETS = _own("targets", "Scrape targets by health.", "health")
-EARLY_SCRAPES = _own("scrapes_early_total", "Scrapes made at once because something happened.")
-SCRAPES_FAILED = _own("scrape_failures_total", "Scrapes that failed.")
 RULE_SECONDS = _own("rule_evaluation_seconds_total", "Time evaluations took.")
-RULE_EVALUATIONS = _own("rule_evaluations_total", "Evaluations of rules.")
 RULE_FAILURES = _own("rule_evaluation_failures_total", "Evaluations that failed.")
 RULES_MISSED = _own("rule_evaluations_missed_total", "Times a group was due and the one before still ran.")
 NOTIFY_QUEUED = _own("notifications_queued_total", "Messages put into the outbox.", "receiver")
@@ -80,11 +76,7 @@ QUERY_TIMEOUTS = _own("query_timeouts_total", "Queries that did not end in time.
 CONFIG_TAKEN = _own("config_last_reload_successful", "1 when the newest configuration was accepted.")
 
 AGGREGATOR: tuple[Metric, ...] = (
-    TARGETS,
-    EARLY_SCRAPES,
-    SCRAPES_FAILED,
     RULE_SECONDS,
-    RULE_EVALUATIONS,
     RULE_FAILURES,
     RULES_MISSED,
     NOTIFY_QUEUED,

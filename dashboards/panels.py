@@ -28,6 +28,8 @@ from dashboards.queries import Query
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 NODE_LINK = f"/d/{NODE_UID}?${{datasource:queryparam}}&var-node=%s&${{__url_time_range}}"
 NO_LIMIT = Limit()
+# An axis reaches at least so far: a line at 0 is no reason for a scale up to 10000 %.
+SOFT_HIGH = {"percentunit": 0.1, "short": 5, "ops": 1, "reqps": 1, "Bps": 1000, "s": 0.1, "suffix: pages/s": 10}
 # More lines than this, and the legend is a table beside the graph.
 FEW = 4
 
@@ -53,8 +55,9 @@ class House:
         spark: bool = True,
         decimals: int | None = None,
         link: str = "",
+        words: Mapping[str, str] | None = None,
     ) -> Tile:
-        """The newest value, large. ``steps`` where colours do not follow a limit."""
+        """The newest value, large. ``steps`` where colours do not follow a limit. ``words``: series name -> shown."""
         several = any(query.legend for query in queries)
         panel = grafana.Stat(
             **self._common(title, description, queries),
@@ -67,10 +70,11 @@ class House:
             orientation="auto",
             thresholds=_thresholds(steps or look.steps(limit)),
             mappings=look.mappings(states),
+            overrides=[look.rename(name, text) for name, text in (words or {}).items()],
             extraJson={
                 "fieldConfig": {"defaults": _defaults(states, _links(link))},
                 "options": {
-                    "wideLayout": True,
+                    "wideLayout": False,
                     # Fields side by side share the width; alone, a number has room.
                     "text": {"titleSize": 12, "valueSize": 22} if several else {"valueSize": 34},
                 },
@@ -130,7 +134,7 @@ class House:
                         "max": high,
                         "decimals": decimals,
                         "links": _links(_label_link(queries)),
-                        "custom": {"axisSoftMin": 0} if low is None else {"axisSoftMax": limit.warning},
+                        "custom": {"axisSoftMin": 0, "axisSoftMax": limit.warning or SOFT_HIGH.get(unit)},
                     }
                 },
                 "options": {"legend": {"showLegend": lines > 1 or "{{" not in queries[0].legend}},

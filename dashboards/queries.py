@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporters.catalog.metric import Metric
@@ -75,6 +75,11 @@ def top(count: int, expr: str) -> str:
     return f"{expr} and topk({count}, avg_over_time(({expr})[$__range:] @ end()))"
 
 
+def named(label: str, exprs: Mapping[str, str]) -> str:
+    """Several values without labels as one query: each gets its name as a label."""
+    return " or ".join(f'label_replace({expr}, "{label}", {_quoted(name)}, "", "")' for name, expr in exprs.items())
+
+
 def ratio(part: str, whole: str) -> str:
     """Nothing where the whole is 0, instead of 0 / 0."""
     return f"{part} / ({whole} > 0)"
@@ -96,5 +101,8 @@ def _growth(function: str, metric: Metric, scope: Scope, labels: dict[str, str])
 def _matcher(name: str, value: str) -> str:
     operator = next((sign for sign in _OPERATORS if value.startswith(sign)), "=")
     text = value.removeprefix(operator) if operator != "=" else value
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{name}{operator}"{quoted}"'
+    return f"{name}{operator}{_quoted(text)}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

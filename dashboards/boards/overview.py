@@ -8,7 +8,7 @@ from dashboards.board import OVERVIEW_UID, Board, Section, Tile, note, tier_uid
 from dashboards.columns import Column
 from dashboards.look import node_colours
 from dashboards.panels import House, node_link
-from dashboards.queries import NODES, Query, pick
+from dashboards.queries import NODES, Query, by, pick
 from dashboards.sections import health, jetson, services, storage, vitals
 from dashboards.view import View
 from exporters.catalog.host import BOOT_TIME, TIME
@@ -48,10 +48,9 @@ def build(cluster: Cluster) -> Board:
 
 def tiers(view: View) -> list[Tile]:
     """One field a tier: the share of its nodes that answer."""
-    queries = []
-    for tier, title in view.cluster.tiers.items():
-        if view.cluster.in_tier(tier):
-            queries.append(Query(f"avg by (tier) ({pick(names.UP, tier=str(tier))})", f"{tier} {title}"))
+    # The field's name is the tier's number: the words come from an override, the link needs the number.
+    query = Query(by("tier", "avg", pick(names.UP)), "{{tier}}")
+    words = {str(tier): f"{tier} {title}" for tier, title in view.cluster.tiers.items() if view.cluster.in_tier(tier)}
     link = f"/d/{tier_uid('${__field.labels.tier}')}?${{datasource:queryparam}}&${{__url_time_range}}"
     tile = view.house.stat(
         "Tiers",
@@ -60,8 +59,9 @@ def tiers(view: View) -> list[Tile]:
             "Leads to the tier where it is not fine.",
             "Click a tier for its dashboard.",
         ),
-        queries,
+        [query],
         states=look.TIER,
+        words=words,
         width=12,
         link=link,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboards import look, names
 from dashboards.board import Tile, note
 from dashboards.columns import Column
-from dashboards.flows import flow_query, flows_through
+from dashboards.flows import flows_query, flows_through
 from dashboards.panels import node_link
 from dashboards.queries import Query, Scope, pick, total
 from dashboards.view import View
@@ -105,7 +105,7 @@ def flow_states(view: View, *, width: int = 8) -> list[Tile]:
             "This is what people notice; everything else explains it.",
             "Open the timeline of the flows on the overview, and bring back the node that is down there.",
         ),
-        [flow_query(flow, view.cluster) for flow in flows.values()],
+        [flows_query(flows, view.cluster)],
         states=look.FLOW,
         width=width,
     )
@@ -137,7 +137,7 @@ def flow_timeline(view: View, *, width: int = 12) -> Tile:
             "Tells for how long people were hit, and by which part of the cluster.",
             "Find the node that went down at the same time in the node timeline.",
         ),
-        [flow_query(flow, view.cluster) for flow in flows.values()],
+        [flows_query(flows, view.cluster)],
         look.FLOW,
         rows=len(flows),
         width=width,

@@ -49,6 +49,7 @@ def packets(view: View) -> list[Tile]:
             ],
             "percentunit",
             lines=2 * view.count,
+            by_node=False,
         ),
         house.graph(
             "Link changes",
@@ -88,6 +89,7 @@ def connections(view: View) -> list[Tile]:
             ],
             "short",
             lines=2 * view.count,
+            by_node=False,
         ),
         house.graph(
             "New connections",
@@ -102,6 +104,7 @@ def connections(view: View) -> list[Tile]:
             ],
             "ops",
             lines=2 * view.count,
+            by_node=False,
         ),
         house.graph(
             "Trouble on connections",
@@ -117,6 +120,7 @@ def connections(view: View) -> list[Tile]:
             ],
             "ops",
             lines=3 * view.count,
+            by_node=False,
         ),
         house.graph(
             "Connection table",

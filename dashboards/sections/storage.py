@@ -143,6 +143,7 @@ def work(view: View) -> list[Tile]:
             ],
             "s",
             lines=both,
+            by_node=False,
         ),
         stalled(view),
     ]
@@ -191,6 +192,7 @@ def health(view: View) -> list[Tile]:
             "celsius",
             lines=2 * view.count,
             low=None,
+            by_node=False,
         ),
     ]
 

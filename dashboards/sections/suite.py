@@ -432,7 +432,7 @@ def sections(view: View) -> list[Section]:
     return [
         Section("Scrapes and collectors", scrapes(view)),
         Section("Alerts and notifications", [*alerts(view), *notifications(view)]),
-        Section("Aggregator", aggregator(view)),
         Section("Storage", storage(view)),
+        Section("Aggregator", aggregator(view), collapsed=True),
         Section("Exporters", exporters(view), collapsed=True),
     ]
