@@ -19,7 +19,7 @@ from alerting.promql.functions import call
 from alerting.promql.grid import Grid
 from alerting.promql.inspect import reach_ms
 from alerting.promql.value import Matrix, Result, Scalar, Series, String, Value, Vector
-from alerting.storage.ports import Querier
+from alerting.storage.ports import Querier, QuickQuerier
 
 LOOKBACK_MS = 300_000
 SUBQUERY_STEP_MS = 60_000
@@ -41,6 +41,7 @@ class Engine:
         subquery_step_ms: int = SUBQUERY_STEP_MS,
     ) -> None:
         self._querier = querier
+        self._quick = querier if isinstance(querier, QuickQuerier) else None
         self._lookback_ms = lookback_ms
         self._max_samples = max_samples
         self._subquery_step_ms = subquery_step_ms
@@ -89,6 +90,7 @@ class Engine:
     def _evaluator(self, times: IntArray, deadline: float | None, *, is_range: bool) -> Evaluator:
         return Evaluator(
             querier=self._querier,
+            quick=self._quick,
             times=times,
             start_ms=int(times[0]),
             end_ms=int(times[-1]),

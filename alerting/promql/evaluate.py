@@ -23,7 +23,7 @@ from alerting.promql.errors import ExecutionError
 from alerting.promql.grid import Grid, nameless
 from alerting.promql.nodes import unwrapped
 from alerting.promql.ranking import pick
-from alerting.storage.ports import Querier
+from alerting.storage.ports import Querier, QuickQuerier
 
 Evaluated: TypeAlias = FloatArray | str | Grid
 
@@ -43,6 +43,7 @@ class Evaluator:
     notes: Annotations
     call: Callable[[Evaluator, nodes.Call], Evaluated]  # functions evaluate their arguments, so they come from outside
     is_range: bool = False
+    quick: QuickQuerier | None = None
 
     @property
     def steps(self) -> int:
@@ -90,13 +91,16 @@ class Evaluator:
     def select(self, selector: nodes.VectorSelector) -> tuple[Grid, FloatArray]:
         """The values of a selector and the times of their samples in seconds."""
         times = self._selected_times(selector.at, selector.offset_ms)
+        if len(times) == 1 and self.quick is not None:
+            instant = self.quick.latest(selector.matchers, int(times[0]), self.lookback_ms)
+            if instant is not None:
+                self.budget.take(len(instant.labels) * self.steps)
+                return self._at_every_time(*samples.at_once(instant))
         found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
         read = sum([len(series.times) for series in found]) if len(times) > 1 else 0
         self.budget.take(read + len(found) * self.steps)
         grid, stamps = samples.latest(found, times, self.lookback_ms)
-        if len(times) == self.steps:
-            return grid, stamps
-        return self._spread(grid), np.repeat(stamps, self.steps, axis=1)
+        return (grid, stamps) if len(times) > 1 else self._at_every_time(grid, stamps)
 
     def windows(self, expr: nodes.Expr) -> samples.Windows:
         """The range vector of a selector or subquery at every evaluation time."""
@@ -141,10 +145,13 @@ class Evaluator:
         fixed = {"start": self.start_ms, "end": self.end_ms}[at] if isinstance(at, str) else at
         return np.array([fixed - offset_ms], dtype=np.int64)
 
-    def _spread(self, grid: Grid) -> Grid:
+    def _at_every_time(self, grid: Grid, stamps: FloatArray) -> tuple[Grid, FloatArray]:
         """One column repeated for every evaluation time."""
+        if self.steps == 1:
+            return grid, stamps
         present = None if grid.present is None else np.repeat(grid.present, self.steps, axis=1)
-        return Grid(grid.labels, np.repeat(grid.values, self.steps, axis=1), present)
+        spread = Grid(grid.labels, np.repeat(grid.values, self.steps, axis=1), present)
+        return spread, np.repeat(stamps, self.steps, axis=1)
 
     def _binary(self, expr: nodes.Binary) -> Evaluated:
         left, right = self.value(expr.left), self.value(expr.right)

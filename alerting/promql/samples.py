@@ -11,6 +11,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import FloatArray, IntArray, SeriesData, is_stale
 from alerting.promql.budget import Budget
 from alerting.promql.grid import Grid
+from alerting.storage.ports import Instant
 
 
 @dataclass(slots=True)
@@ -144,6 +145,11 @@ def latest(found: Sequence[SeriesData], times: IntArray, lookback_ms: int) -> tu
     if len(rows) < len(found):
         values, stamps, present = values[rows], stamps[rows], present[rows]
     return Grid(labels, values, None if present.all() else present), stamps
+
+
+def at_once(instant: Instant) -> tuple[Grid, FloatArray]:
+    """What ``latest`` gives for one time, when the querier knew it."""
+    return Grid(instant.labels, instant.values.reshape(-1, 1)), instant.times.reshape(-1, 1) / 1000.0
 
 
 def _latest_at(found: Sequence[SeriesData], time_ms: int, lookback_ms: int) -> tuple[Grid, FloatArray]:

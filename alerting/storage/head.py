@@ -11,6 +11,7 @@ import numpy as np
 from alerting.model.labels import Labels
 from alerting.model.series import ABSENT, ABSENT_BITS, STALE_BITS, BoolArray, FloatArray, IntArray
 from alerting.storage.codec import IdArray
+from alerting.storage.newest import Newest
 
 ROWS, COLUMNS = 64, 32  # smallest capacity
 
@@ -39,8 +40,9 @@ class Rows:
 class Head:
     """A source's writer (``FrameWriter``), and its rows that are not chunks yet.
 
-    Rows are numbered from the source's first one ever. ``append`` runs on one thread (the event loop); ``rows`` may
-    run on any, at the same time: rows already written never change, and arrays are replaced, never shrunk in place.
+    Rows are numbered from the source's first one ever. A head has one writer at a time (a target's loop, a rule), on
+    whatever thread; ``rows`` and ``window`` may be used on any, at the same time: rows already written never change,
+    and arrays are replaced, never shrunk in place.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Head:
         source: int,
         *,
         register: Callable[[int, Labels], int],
+        newest: Newest,
         ceiling_ms: Callable[[], int],
         max_rows: int,
         first_row: int = 0,
         columns: Sequence[tuple[int, Labels]] = (),
     ) -> None:
-        """``register`` makes a series' id; ``ceiling_ms`` is the latest time believed; ``columns`` are known ones."""
+        """``register`` makes a series' id; ``newest`` hears of every sample; ``ceiling_ms`` is the latest time to be
+        believed; ``columns`` are known ones."""
         self.source = source
         self.lock = threading.Lock()
         self.refused = 0
@@ -71,6 +75,9 @@ class Head:
         self._index = {labels: column for column, (_, labels) in enumerate(columns)}
         self._ids = [series_id for series_id, _ in columns]
         self._column_of = {series_id: column for column, series_id in enumerate(self._ids)}
+        self._newest = newest
+        self._slots = [newest.take_slot() for _ in columns]
+        self._slot_array: IntArray = np.array(self._slots, np.int64)
         self._times = np.zeros(ROWS, np.int64)
         self._values = _blank(ROWS, len(columns) + COLUMNS)
         self._live: BoolArray = np.zeros(self._values.shape[1], np.bool_)
@@ -87,6 +94,7 @@ class Head:
             if column == self._values.shape[1]:
                 self._replace(len(self._times), column + column // 4 + COLUMNS)
             self._ids.append(series_id)
+            self._slots.append(self._newest.take_slot())
             self._column_of[series_id] = column
             self._index[labels] = column
             return column
@@ -129,6 +137,7 @@ class Head:
                 self._make_room()
                 self._times[self._count] = time_ms
                 self._values[self._count, columns] = values
+                self._tell_newest(time_ms, self._values[self._count])
                 self._count += 1
                 self.last_ms = time_ms
             if self._count:
@@ -166,6 +175,11 @@ class Head:
 
     def column_of(self, series_id: int) -> int | None:
         return self._column_of.get(series_id)
+
+    def slot_of(self, series_id: int) -> int | None:
+        """Where ``Newest`` has the series; the caller holds the lock."""
+        column = self._column_of.get(series_id)
+        return None if column is None else self._slots[column]
 
     def ids(self) -> list[int]:
         return list(self._ids)
@@ -218,6 +232,17 @@ class Head:
         self._live &= bits != STALE_BITS
         self._times[self._count] = time_ms
         self._count += 1
+        self._tell_newest(time_ms, target)
+
+    def _tell_newest(self, time_ms: int, row: FloatArray) -> None:
+        if len(self._slot_array) != len(self._slots):
+            self._slot_array = np.array(self._slots, np.int64)
+        values = row[: len(self._slots)]
+        given = values.view(np.int64) != ABSENT_BITS
+        if given.all():
+            self._newest.put(self._slot_array, time_ms, values)
+        else:
+            self._newest.put(self._slot_array[given], time_ms, values[given])
 
     def _make_room(self) -> None:
         if self._count >= self._max_rows:

@@ -8,11 +8,12 @@ staleness marker, so a series that vanishes, a target that fails and a rule that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
-from alerting.model.series import FloatArray, SeriesData
+from alerting.model.series import FloatArray, IntArray, SeriesData
 
 
 class StorageError(Exception):
@@ -56,6 +57,25 @@ class Querier(Protocol):
 
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
         """Label sets of series with a sample in the window that match any of the sets (all when empty); sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One sample a series, sorted by labels; ``times`` in milliseconds since the epoch. Not to be written to."""
+
+    labels: Sequence[Labels]
+    times: IntArray
+    values: FloatArray
+
+
+@runtime_checkable
+class QuickQuerier(Querier, Protocol):
+    """A querier that can answer a query about now without reading what was before."""
+
+    def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
+        """The newest sample in (time - lookback, time] of each series that matches; a series whose newest one is a
+        staleness marker is left out. None when that takes a ``select``: a time in the past, a store just opened.
+        """
 
 
 class Storage(Querier, Protocol):

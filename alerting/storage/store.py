@@ -14,8 +14,9 @@ from alerting.storage.chunks import ChunkReader
 from alerting.storage.codec import Damaged
 from alerting.storage.disk import Disk, Loaded
 from alerting.storage.head import Head, Rows
+from alerting.storage.newest import Newest
 from alerting.storage.options import Stats, StoreOptions
-from alerting.storage.ports import StorageError
+from alerting.storage.ports import Instant, StorageError
 from alerting.storage.query import Query, Source
 from alerting.storage.registry import Registry
 from alerting.storage.tail import TailReader
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """Implements ``Storage``. Appends on one thread, queries on any, ``flush`` on one other, all at the same time."""
+    """Implements ``Storage`` and ``QuickQuerier``. Everything at the same time: appends on any thread (each writer used
+    by one at a time: targets append on the event loop, rules on a worker thread), queries on any, ``flush`` on one."""
 
     def __init__(self, disk: Disk, options: StoreOptions, now_ms: int) -> None:
         """For ``Store.open``."""
@@ -38,7 +40,8 @@ class Store:
         self._sources: dict[int, Source] = {}
         self._by_name: dict[str, Source] = {}
         self._chunks = ChunkReader(disk, options.cache_bytes)
-        self._query = Query(self._registry, self._sources, self._chunks, options.max_select_samples)
+        self._newest = Newest()
+        self._query = Query(self._registry, self._sources, self._chunks, self._newest, options.max_select_samples)
         self._upkeep = Upkeep(disk, self._chunks, self._registry, self._sources, options)
 
     @classmethod
@@ -93,6 +96,10 @@ class Store:
         marker, and the source known longer before the other. Raises StorageError when it would read too much.
         """
         return self._query.select(matchers, start_ms, end_ms)
+
+    def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
+        """See ``QuickQuerier``."""
+        return self._query.latest(matchers, time_ms, lookback_ms)
 
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
         """Label sets with a sample in the window, sorted.
@@ -150,6 +157,7 @@ class Store:
         return Head(
             source,
             register=self._registry.add,
+            newest=self._newest,
             ceiling_ms=lambda: self._now_ms + self._options.future_ms,
             max_rows=self._options.max_head_rows,
             first_row=first_row,

@@ -9,6 +9,7 @@ import numpy as np
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT_BITS, STALE_BITS, FloatArray, SeriesData
+from alerting.storage.ports import Instant
 
 Answer = dict[Labels, list[tuple[int, int]]]
 
@@ -50,6 +51,11 @@ class Model:
                             at[time_ms] = value
         return {labels: sorted(at.items()) for labels, at in sorted(merged.items())}
 
+    def latest(self, matchers: list[Matcher], time_ms: int, lookback_ms: int) -> list[tuple[Labels, int, int]]:
+        """The newest sample in (time - lookback, time] of every series whose newest is no staleness marker."""
+        newest = self.select(matchers, time_ms - lookback_ms + 1, time_ms)
+        return [(labels, *samples[-1]) for labels, samples in newest.items() if samples[-1][1] != STALE_BITS]
+
 
 def answer(found: list[SeriesData]) -> Answer:
     """What ``select`` gave, comparable bit for bit; its order is kept."""
@@ -59,6 +65,11 @@ def answer(found: list[SeriesData]) -> Answer:
         assert (np.diff(data.times) > 0).all()
         result[data.labels] = list(zip(data.times.tolist(), unsigned(data.values), strict=True))
     return result
+
+
+def points(found: Instant) -> list[tuple[Labels, int, int]]:
+    """What ``latest`` gave, comparable bit for bit."""
+    return list(zip(found.labels, found.times.tolist(), unsigned(found.values), strict=True))
 
 
 def unsigned(values: FloatArray) -> list[int]:

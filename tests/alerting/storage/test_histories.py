@@ -15,7 +15,7 @@ from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT, STALE
 from alerting.storage.store import Store, StoreOptions
-from tests.alerting.storage.model import Model, answer
+from tests.alerting.storage.model import Model, answer, points
 
 START = 1_700_000_000_000
 OPTIONS = StoreOptions(
@@ -91,6 +91,17 @@ class Histories(RuleBasedStateMachine):
         assert answer(found) == self.model.select(matchers, START + low, START + low + span)
         listed = self.store.series([matchers], START + low, START + low + span)
         assert set(listed) >= {data.labels for data in found}
+
+    @rule(
+        back=st.sampled_from([0, 0, 0, 4000, 90_000]),
+        lookback=st.sampled_from([1, 5000, 20_000, 300_000]),
+        name=st.sampled_from(["m0", "m1", "m2"]),
+    )
+    def ask_for_the_latest(self, back: int, lookback: int, name: str) -> None:
+        matchers = [Matcher("__name__", "=", name)]
+        found = self.store.latest(matchers, self.now - back, lookback)
+        if found is not None:
+            assert points(found) == self.model.latest(matchers, self.now - back, lookback)
 
     @invariant()
     def everything_is_there(self) -> None:
