@@ -58,14 +58,15 @@ class House:
         words: Mapping[str, str] | None = None,
     ) -> Tile:
         """The newest value, large. ``steps`` where colours do not follow a limit. ``words``: series name -> shown."""
+        spark = spark and not states
         several = any(query.legend for query in queries)
         panel = grafana.Stat(
-            **self._common(title, description, queries),
+            **self._common(title, description, queries, now=not spark),
             format=unit,
             decimals=decimals,
             reduceCalc="lastNotNull",
             colorMode="background" if states else "value",
-            graphMode="area" if spark and not states else "none",
+            graphMode="area" if spark else "none",
             textMode="value_and_name" if several else "value",
             orientation="auto",
             thresholds=_thresholds(steps or look.steps(limit)),
@@ -164,7 +165,7 @@ class House:
             look.override(look.starts(name), "thresholds", look.threshold_json(limit)) for name, limit in own.items()
         ]
         panel = grafana.BarGauge(
-            **self._common(title, description, queries),
+            **self._common(title, description, queries, now=True),
             format=unit,
             decimals=decimals,
             min=0,
@@ -251,7 +252,8 @@ class House:
         )
         return Tile(title, width, height, panel)
 
-    def _common(self, title: str, description: str, queries: Sequence[Query]) -> Json:
+    def _common(self, title: str, description: str, queries: Sequence[Query], *, now: bool = False) -> Json:
+        """``now``: only the newest values are asked for; of a series that has ended, nothing is shown."""
         return {
             "title": title,
             "description": description,
@@ -262,7 +264,7 @@ class House:
                     expr=query.expr,
                     legendFormat=query.legend,
                     refId=letter,
-                    instant=query.table,
+                    instant=query.table or now,
                     format="table" if query.table else "time_series",
                     datasource=DATASOURCE,
                 )

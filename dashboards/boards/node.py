@@ -31,7 +31,7 @@ def build(cluster: Cluster) -> Board:
     top += [health.youngest(view), health.newest_reading(view)]
     general = Section("", [*top, *vitals.bars(view), health.node_timeline(view), health.alert_table(view, rows=3)])
     basics = [vitals.processor_modes(view), *vitals.graphs(view)[1:], *storage.space(view)]
-    sections = [general, Section("Over time", [*basics, vitals.processes(view)])]
+    sections = [general, Section("Over time", basics)]
     if view.family("jetson"):
         sections.append(jetson.section_gpu(view, "Jetson: GPU and memory", collapsed=True, bars=False))
         sections.append(jetson.section_power(view, "Jetson: power, heat, fan", collapsed=True))

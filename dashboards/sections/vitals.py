@@ -6,7 +6,7 @@ from dashboards import limits, names
 from dashboards.board import Section, Tile, note
 from dashboards.queries import Query, by, increase, pick, rate
 from dashboards.view import View
-from exporters.catalog.host import CPU_SECONDS, PRESSURE, PROCS_BLOCKED, PROCS_RUNNING, vmstat_field
+from exporters.catalog.host import CPU_SECONDS, PRESSURE, PROCS_BLOCKED, vmstat_field
 
 
 def bars(view: View) -> list[Tile]:
@@ -244,21 +244,5 @@ def processor_modes(view: View) -> Tile:
         lines=7,
         high=1,
         stack=True,
-        by_node=False,
-    )
-
-
-def processes(view: View) -> Tile:
-    scope = view.exporters
-    return view.house.graph(
-        "Processes",
-        note(
-            "Processes that run or want to, and those that hang in the kernel.",
-            "More runnable than cores for long means waiting; any that hang for long means a disk or mount.",
-            "On the node: top -b -n 1 | head -20; ps -eo pid,stat,cmd | awk '$2 ~ /D/'.",
-        ),
-        [Query(pick(PROCS_RUNNING, scope), "runnable"), Query(pick(PROCS_BLOCKED, scope), "hanging")],
-        "short",
-        lines=2,
         by_node=False,
     )

@@ -183,6 +183,15 @@ def test_a_lost_node_shows(wounded: Store) -> None:
     assert tiers == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 0.5}
 
 
+def test_a_lost_node_has_no_bars(wounded: Store) -> None:
+    """Of what is read at once; the processor's share is over two minutes, so five are enough for it too."""
+    for title in ("Processor now", "Memory now", "Fullest disk now", "Hottest sensor now"):
+        (target,) = targets(by_title("tierwatch-overview", title))
+        assert {labels["node"] for labels, _ in rows_of(ask(wounded, target, ""))} == set(CONFIG.cluster.nodes) - {
+            SILENT
+        }
+
+
 def tier_target() -> Json:
     return targets(by_title("tierwatch-overview", "Tiers"))[0]
 

@@ -202,6 +202,16 @@ def test_ratios_have_their_scale_and_lines_do_not_hide_gaps(dashboard: Json) -> 
 
 
 @every_dashboard
+def test_what_is_shown_as_now_is_asked_as_now(dashboard: Json) -> None:
+    """A range would keep the last value of a node that is gone."""
+    for panel in panels(dashboard):
+        if panel["type"] in ("bargauge", "table") or panel.get("options", {}).get("graphMode") == "none":
+            assert all(target["instant"] and not target["range"] for target in targets(panel)), panel["title"]
+        else:
+            assert all(target["range"] and not target["instant"] for target in targets(panel)), panel["title"]
+
+
+@every_dashboard
 def test_queries_parse_and_read_only_what_exists(dashboard: Json) -> None:
     for where, text in expressions(dashboard):
         read = metric_names(parse(filled(text, variables(dashboard))))
