@@ -27,6 +27,10 @@ FS_TYPES_EXCLUDE = (
 # A machine with more mounts than this is not a board; the bound keeps the page small.
 MAX_MOUNTS = 200
 
+# Mounted, but not for our eyes: below a desktop user's private folder (/run/user/1000/gvfs), or below /tmp when the
+# service has a /tmp of its own. That says nothing about the device, so nothing is said.
+_UNSEEN = (PermissionError, FileNotFoundError)
+
 
 class FileSystems:
     """``/proc/1/mounts`` (the host's, even from within a mount namespace) and statvfs."""
@@ -52,6 +56,8 @@ class FileSystems:
         for mount in mounts:
             labels = (printable(mount.device), printable(mount.mountpoint), mount.fstype)
             answer = answers[paths[mount]]
+            if isinstance(answer, _UNSEEN):
+                continue
             rows[storage.FS_DEVICE_ERROR].append((labels, 0.0 if isinstance(answer, Usage) else 1.0))
             rows[storage.FS_READONLY].append((labels, float(mount.read_only)))
             if isinstance(answer, Usage):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -30,16 +31,16 @@ def release() -> Iterator[threading.Event]:
 class FakeStatvfs:
     """Answers every path; sleeps at those that end as told until released, raises at others."""
 
-    def __init__(self, release: threading.Event, hang: str = "\0", fail: str = "\0") -> None:
+    def __init__(self, release: threading.Event, hang: str = "\0", fail: str = "\0", code: int = errno.EIO) -> None:
         self.asked: list[str] = []
-        self._release, self._hang, self._fail = release, hang, fail
+        self._release, self._hang, self._fail, self._code = release, hang, fail, code
 
     def __call__(self, path: str) -> os.statvfs_result:
         self.asked.append(path)
         if path.endswith(self._hang):
             self._release.wait(30)
         if path.endswith(self._fail):
-            raise OSError(5, "Input/output error")
+            raise OSError(self._code, os.strerror(self._code))
         return statvfs_result()
 
 
@@ -97,6 +98,14 @@ def test_an_error_of_a_mount_is_its_own(release: threading.Event) -> None:
     assert found["node_filesystem_readonly", *BOOT] == 1
     assert ("node_filesystem_size_bytes", *BOOT) not in found
     assert found["node_filesystem_device_error", *CARD] == 0
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.ENOENT])
+def test_what_a_service_may_not_see_is_not_called_broken(code: int, release: threading.Event) -> None:
+    # A desktop user's /run/user/1000/gvfs gives EACCES, a mount below a private /tmp ENOENT: neither is a dying disk.
+    statvfs = FakeStatvfs(release, fail="boot/firmware", code=code)
+    found = samples(FileSystems(roots("pi"), Asker(statvfs=statvfs)).collect())
+    assert {key[1:] for key in found} == {CARD, NFS, RUN}
 
 
 def test_excludes_can_be_chosen(release: threading.Event) -> None:
