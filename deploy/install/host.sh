@@ -13,26 +13,8 @@ fail() {
     exit 1
 }
 
-# place NAME: config/NAME to /etc/tierwatch/NAME, as dpkg treats its conffiles. .shipped remembers the sum of each file
-# as it was delivered: a file that still has that sum was never edited and follows the upgrade.
 place() {
-    to=$etc/$1
-    new=$(sha256sum <"$home/config/$1")
-    was=$(sed -n "s|^\([0-9a-f]*  -\) $1\$|\1|p" "$etc/.shipped")
-    if [ ! -e "$to" ]; then
-        install -m 644 "$home/config/$1" "$to"
-        echo "new      $to"
-    elif [ "$(sha256sum <"$to")" = "$new" ] || [ "$was" = "$new" ]; then
-        : # up to date, or edited here and unchanged upstream
-    elif [ "$(sha256sum <"$to")" = "$was" ]; then
-        install -m 644 "$home/config/$1" "$to"
-        echo "updated  $to"
-    else
-        install -m 644 "$home/config/$1" "$to.new"
-        echo "kept     $to (edited here; this version's is beside it: $1.new)"
-    fi
-    sed -i "\\|  - $1\$|d" "$etc/.shipped"
-    echo "$new $1" >>"$etc/.shipped"
+    sh "$home/deploy/install/conffile.sh" "$home/config/$1" "$etc/$1" "$etc/.shipped"
 }
 
 unit() {
@@ -76,7 +58,6 @@ systemd-sysusers "$home/deploy/systemd/tierwatch.sysusers"
 runuser -u tierwatch -- "$home/.venv/bin/tierwatch" --version >/dev/null ||
     fail "the user tierwatch cannot run $home/.venv/bin/tierwatch: it must be able to read $home and the Python behind it"
 install -d -m 755 "$etc"
-[ -e "$etc/.shipped" ] || : >"$etc/.shipped"
 place cluster.yaml
 if [ "$role" = hub ]; then
     install -d -m 755 "$etc/rules"
