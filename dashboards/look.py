@@ -72,6 +72,16 @@ YES_IS_GOOD = (State(0, "NO", RED), State(1, "yes", GREEN), NO_DATA)
 ON_OFF = (State(0, "off", GREY), State(1, "on", BLUE), NO_DATA)
 FLOW = (State(0, "BROKEN", RED), State(0.0001, "degraded", YELLOW, 0.9999), State(1, "works", GREEN), NO_DATA)
 TIER = (State(0, "ALL DOWN", RED), State(0.0001, "nodes missing", YELLOW, 0.9999), State(1, "all up", GREEN), NO_DATA)
+# Where processor time goes, the same on every dashboard: work blue and violet, waiting red, interrupts orange.
+MODES = {
+    "user": "#5794F2",
+    "nice": "#8AB8FF",
+    "system": "#B877D9",
+    "iowait": RED,
+    "irq": ORANGE,
+    "softirq": YELLOW,
+    "steal": GREY,
+}
 SEVERITY = {"critical": RED, "warning": YELLOW, "info": BLUE}
 
 

@@ -97,13 +97,14 @@ class House:
         stack: bool = False,
         mirrored: str = "",
         by_node: bool = True,
+        colours: Mapping[str, str] | None = None,
         width: int = 12,
         height: int = 8,
         decimals: int | None = None,
     ) -> Tile:
         """Values over time. ``lines``: how many to expect. ``mirrored``: a regular expression of names that are drawn
-        downwards. A limit is a dashed line."""
-        overrides = look.colour_overrides(self._colours) if by_node else []
+        downwards. A limit is a dashed line. Colours are the nodes', or those of ``colours`` by the series' names."""
+        overrides = look.colour_overrides(colours or (self._colours if by_node else {}))
         if mirrored:
             overrides = [*overrides, look.override(mirrored, "custom.transform", "negative-Y")]
             if lines > FEW:  # half a legend says it all

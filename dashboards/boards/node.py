@@ -75,10 +75,10 @@ def identity(view: View) -> list[Tile]:
             note("What the board says of itself.", why, "A wrong board: correct it in cluster.yaml."),
             [Query(pick(readings.BOARD_INFO, scope), "", table=True)],
             [
-                Column("board", "Inventory"),
+                Column("board", "Inventory", width=170),
                 Column("model", "Model"),
-                Column("soc", "Chip", width=90),
-                Column("l4t", "L4T", width=90),
+                Column("soc", "Chip", width=80),
+                Column("l4t", "L4T", width=70),
             ],
             width=10,
         ),

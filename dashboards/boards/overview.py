@@ -49,8 +49,11 @@ def build(cluster: Cluster) -> Board:
 def tiers(view: View) -> list[Tile]:
     """One field a tier: the share of its nodes that answer."""
     # The field's name is the tier's number: the words come from an override, the link needs the number.
-    query = Query(by("tier", "avg", pick(names.UP)), "{{tier}}")
-    words = {str(tier): f"{tier} {title}" for tier, title in view.cluster.tiers.items() if view.cluster.in_tier(tier)}
+    words = {
+        str(tier): f"{tier} {title}" for tier, title in sorted(view.cluster.tiers.items()) if view.cluster.in_tier(tier)
+    }
+    # One selector would give the tiers in any order; "or" keeps the order it is written in.
+    query = Query(" or ".join(by("tier", "avg", pick(names.UP, tier=tier)) for tier in words), "{{tier}}")
     link = f"/d/{tier_uid('${__field.labels.tier}')}?${{datasource:queryparam}}&${{__url_time_range}}"
     tile = view.house.stat(
         "Tiers",
@@ -81,7 +84,7 @@ def node_table(view: View) -> Tile:
         f"max by (node) ({pick(names.MEMORY_USED)})",
         f"max by (node) ({pick(names.FILESYSTEM_USED)})",
         f"max by (node) ({pick(names.TEMPERATURE)})",
-        f"count by (node) ({pick(names.ALERTS, alertstate='firing', severity='!=none')})",
+        f"count by (node) ({pick(names.ALERTS, alertstate='firing', severity='=~critical|warning')})",
         f"min by (node) ({exact} or {gone})",
     ]
     columns = [

@@ -70,12 +70,12 @@ def pages(view: View) -> list[Tile]:
         house.graph(
             "Service processor time",
             note(
-                "Cores that each service uses, where it tells.",
+                "Share of one core that each service uses, where it tells.",
                 "Shows which of a node's services does the work.",
                 "Busy without a reason: docker logs --tail 50 NAME.",
             ),
             [Query(rate(own.PROCESS_CPU, scope), legend)],
-            "short",
+            "percentunit",
             lines=count,
             by_node=False,
             width=8,

@@ -184,16 +184,16 @@ def aggregator(view: View) -> list[Tile]:
         house.graph(
             "Aggregator processor time",
             note(
-                "Cores that the aggregator uses: all of it, rules, and the queries of dashboards.",
+                "Share of one core that the aggregator uses: all of it, rules, and the queries of dashboards.",
                 "Late rules are late alerts.",
-                "Near 1: fewer open dashboards, or a longer evaluation_interval.",
+                "Near 100 %: fewer open dashboards, or a longer evaluation_interval.",
             ),
             [
                 Query(rate(own.PROCESS_CPU, AGGREGATOR), "all"),
                 Query(rate(names.RULE_SECONDS, AGGREGATOR), "rules"),
                 Query(rate(names.QUERY_SECONDS, AGGREGATOR), "queries"),
             ],
-            "short",
+            "percentunit",
             lines=3,
             by_node=False,
             width=8,
@@ -391,7 +391,7 @@ def alerts(view: View) -> list[Tile]:
             "short",
             lines=3,
             stack=True,
-            by_node=False,
+            colours=look.SEVERITY,
             decimals=0,
         ),
         house.timeline(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards import limits, names
+from dashboards import limits, look, names
 from dashboards.board import Section, Tile, note
 from dashboards.queries import Query, by, increase, pick, rate
 from dashboards.view import View
@@ -244,5 +244,5 @@ def processor_modes(view: View) -> Tile:
         lines=7,
         high=1,
         stack=True,
-        by_node=False,
+        colours=look.MODES,
     )

@@ -14,7 +14,7 @@ from alerting.promql.parse import parse
 from config.cluster import Cluster
 from config.load import load_cluster
 from config.thresholds import every
-from dashboards import names
+from dashboards import look, names
 from tests.config.support import SHIPPED
 from tests.contract.test_rule_metrics import KNOWN, LABELS, RECORDED
 from tests.dashboards.clusters import OTHERS
@@ -261,7 +261,8 @@ def test_links_lead_somewhere(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS.keys())
-def test_a_node_has_one_colour_everywhere(cluster: Cluster) -> None:
+def test_a_name_has_one_colour_everywhere(cluster: Cluster) -> None:
+    """Nodes have colours of their own; modes and severities have theirs."""
     colours: dict[str, set[str]] = {}
     for dashboard in dashboards(cluster).values():
         for panel in panels(dashboard):
@@ -269,9 +270,11 @@ def test_a_node_has_one_colour_everywhere(cluster: Cluster) -> None:
                 for item in override["properties"]:
                     if item["id"] == "color":
                         colours.setdefault(override["matcher"]["options"], set()).add(item["value"]["fixedColor"])
-    assert len(colours) == len(cluster.nodes)
     assert all(len(found) == 1 for found in colours.values())
-    assert len(set().union(*colours.values())) == len(cluster.nodes)
+    others = {f"/{look.starts(name)}/" for name in (*look.MODES, *look.SEVERITY)}
+    nodes = {f"/{look.starts(name)}/" for name in cluster.nodes}
+    assert nodes <= set(colours) <= nodes | others
+    assert len({colour for name in nodes for colour in colours[name]}) == len(nodes)
 
 
 @every_dashboard
