@@ -39,7 +39,7 @@ def tree(tmp_path: Path) -> Path:
         (units / unit.name).write_text(unit.read_text())
     for target in TARGETS:
         (units / f"{target}.target").write_text("[Unit]\n")
-    for program in ("opt/tierwatch/.venv/bin/tierwatch", "bin/kill"):
+    for program in ("opt/tierwatch/.venv/bin/tierwatch", "bin/sh"):
         path = tmp_path / program
         path.parent.mkdir(parents=True)
         path.write_text("#!/bin/sh\n")
@@ -68,8 +68,8 @@ def test_systemd_would_say_it(tree: Path) -> None:
     unit = tree / "etc" / "systemd" / "system" / UNITS[0].name
     unit.write_text(unit.read_text().replace("MemoryMax=", "MemoryMost="))
     assert "MemoryMost" in verify(tree, unit.name)[1]
-    (tree / "bin" / "kill").unlink()
-    assert "/bin/kill is not executable" in verify(tree, unit.name)[1]
+    (tree / "bin" / "sh").unlink()
+    assert "/bin/sh is not executable" in verify(tree, unit.name)[1]
 
 
 @pytest.mark.parametrize(
