@@ -109,7 +109,11 @@ class Evaluator:
             selector = expr.selector
             ends = self._selected_times(selector.at, selector.offset_ms)
             first, last = int(ends[0]) - expr.range_ms + 1, int(ends[-1])
-            found = samples.from_series(self.querier.select(selector.matchers, first, last))
+            runs = self.quick.recent(selector.matchers, first, last) if self.quick is not None else None
+            if runs is not None:
+                found = samples.from_runs(runs)
+            else:
+                found = samples.from_series(self.querier.select(selector.matchers, first, last))
         elif isinstance(expr, nodes.Subquery):
             ends = self._selected_times(expr.at, expr.offset_ms)
             found = self._subquery(expr, int(ends[0]) - expr.range_ms, int(ends[-1]))

@@ -11,7 +11,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import FloatArray, IntArray, SeriesData, is_stale
 from alerting.promql.budget import Budget
 from alerting.promql.grid import Grid
-from alerting.storage.ports import Instant
+from alerting.storage.ports import Instant, Runs
 
 
 @dataclass(slots=True)
@@ -39,6 +39,15 @@ def from_series(found: Sequence[SeriesData]) -> Samples:
     np.cumsum([len(series.times) for series in found], out=bounds[1:])
     times = np.concatenate([series.times for series in found])
     values = np.concatenate([series.values for series in found])
+    return _without_markers(labels, times, values, bounds)
+
+
+def from_runs(runs: Runs) -> Samples:
+    """The same of what a quick querier gave."""
+    return _without_markers(list(runs.labels), runs.times, runs.values, runs.bounds)
+
+
+def _without_markers(labels: list[Labels], times: IntArray, values: FloatArray, bounds: IntArray) -> Samples:
     stale = is_stale(values)
     if stale.any():
         before = np.zeros(len(values) + 1, dtype=np.int64)

@@ -95,6 +95,8 @@ class RunningGroup:
         self.last_ms: int | None = None
         self.last_duration = 0.0
         self._around = around
+        digest = hashlib.blake2b(group.source.encode(), digest_size=8).digest()
+        self._offset_ms = int.from_bytes(digest, "big") % self.interval_ms
 
     @property
     def interval_ms(self) -> int:
@@ -103,9 +105,7 @@ class RunningGroup:
     def slot(self, now_ms: int) -> int:
         """The latest time at or before ``now_ms`` at which the group is due: always the same places on the clock,
         spread over the interval by the group's name so that not all groups run at once."""
-        digest = hashlib.blake2b(self.group.source.encode(), digest_size=8).digest()
-        offset = int.from_bytes(digest, "big") % self.interval_ms
-        return (now_ms - offset) // self.interval_ms * self.interval_ms + offset
+        return (now_ms - self._offset_ms) // self.interval_ms * self.interval_ms + self._offset_ms
 
     def evaluate(self, now_ms: int, positions: Collection[int] | None = None, *, learning: bool = False) -> Outcome:
         """Evaluate all rules, or those at the positions, at ``now_ms``. Never raises for what a rule did."""

@@ -173,9 +173,14 @@ class ChunkReader:
         return all_times, matrix, total
 
     def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
-        """The series of a block and their values in its last row. Raises Vanished and StorageError."""
+        """The series of a block and their values in its last row; none when they cannot be read back. For the start,
+        when nothing removes blocks. Raises StorageError."""
         ids = block.members.ids
-        _, matrix, rows = self.assemble([block], ids, block.end_ms, block.end_ms, keep=False)
+        try:
+            _, matrix, rows = self.assemble([block], ids, block.end_ms, block.end_ms, keep=False)
+        except Vanished:
+            self._report(chunk_key(block, TIMES), block, Damaged("a part is missing"))
+            return ids[:0], np.zeros(0)
         return (ids, matrix[:, -1]) if rows else (ids[:0], matrix[:0].ravel())
 
     def forget(self, blocks: Sequence[Block]) -> None:

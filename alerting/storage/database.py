@@ -11,7 +11,7 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 10.0
 # The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Also what SQLite says of a header that it cannot make sense of ("unsupported file format").
+_DAMAGED_AT_OPENING = _DAMAGED | {sqlite3.SQLITE_ERROR}
+_COLUMNS = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
 _SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -122,6 +125,17 @@ class Database:
             self._connection = self._connect()
             return self.moved_aside
 
+    def empty_if_damaged(self, now_ms: int) -> None:
+        """Read the whole file; when anything in it is damaged, go on with an empty one. For small files that must not
+        fail later. Raises StorageError."""
+        try:
+            found = self.rows("PRAGMA integrity_check(1)")[0][0]
+        except DatabaseDamaged as error:
+            found = str(error)
+        if found != "ok":
+            log.warning("%s: %s", self.path, " ".join(str(found).split()))
+            self.reopen_empty(now_ms)
+
     def close(self) -> None:
         with self._lock, _our_errors(self.path):
             self._connection.close()
@@ -133,11 +147,12 @@ class Database:
             )
         connection.text_factory = _text
         try:
-            with _our_errors(self.path):
+            with _our_errors(self.path, _DAMAGED_AT_OPENING):
                 connection.execute(f"PRAGMA page_size={self._page_size}")
                 if self._incremental_vacuum:
                     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 connection.execute("PRAGMA journal_mode=WAL")
+            with _our_errors(self.path):
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA foreign_keys=ON")
                 connection.execute(f"PRAGMA wal_autocheckpoint={self._checkpoint_pages}")
@@ -156,6 +171,8 @@ class Database:
                 f"{self.path}: made by a newer version (schema {version}, this one knows {len(self._migrations)}); "
                 "install that version again or move the file away"
             )
+        if set(connection.execute(_COLUMNS)) != _columns(self._migrations[:version]):
+            raise DatabaseDamaged(f"{self.path}: its tables are not those of schema version {version}")
         for number, script in enumerate(self._migrations[version:], version + 1):
             try:
                 connection.executescript(f"BEGIN IMMEDIATE;\n{script};\nPRAGMA user_version={number};\nCOMMIT;")
@@ -218,19 +235,30 @@ def _forget_oldest(path: Path) -> None:
                 file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
+def _columns(migrations: Iterable[str]) -> set[tuple[str, str]]:
+    """(table, column) of everything that these scripts make."""
+    scratch = sqlite3.connect(":memory:")
+    try:
+        for script in migrations:
+            scratch.executescript(script)
+        return set(scratch.execute(_COLUMNS))
+    finally:
+        scratch.close()
+
+
 def _text(data: bytes) -> str:
     """Text whose bytes were damaged is for the reader to judge, not a reason to fail."""
     return data.decode("utf-8", "replace")
 
 
 @contextmanager
-def _our_errors(path: Path) -> Iterator[None]:
+def _our_errors(path: Path, damaged: Collection[int] = _DAMAGED) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
         raise DatabaseDamaged(f"{path}: text that is no UTF-8") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
-        if code is not None and code & 0xFF in _DAMAGED:
+        if code is not None and code & 0xFF in damaged:
             raise DatabaseDamaged(f"{path}: {error}") from error
         raise StorageError(f"{path}: {error}") from error

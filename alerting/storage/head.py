@@ -176,10 +176,10 @@ class Head:
     def column_of(self, series_id: int) -> int | None:
         return self._column_of.get(series_id)
 
-    def slot_of(self, series_id: int) -> int | None:
-        """Where ``Newest`` has the series; the caller holds the lock."""
+    def place_of(self, series_id: int) -> tuple[int, int] | None:
+        """The column of a series and its slot in ``Newest``; the caller holds the lock."""
         column = self._column_of.get(series_id)
-        return None if column is None else self._slots[column]
+        return None if column is None else (column, self._slots[column])
 
     def ids(self) -> list[int]:
         return list(self._ids)

@@ -68,14 +68,30 @@ class Instant:
     values: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Samples of many series, one series after another: those of series ``i`` are at ``bounds[i]:bounds[i + 1]``.
+
+    Series sorted by labels; times in milliseconds, strictly ascending within a series; staleness markers included.
+    """
+
+    labels: Sequence[Labels]
+    times: IntArray
+    values: FloatArray
+    bounds: IntArray
+
+
 @runtime_checkable
 class QuickQuerier(Querier, Protocol):
-    """A querier that can answer a query about now without reading what was before."""
+    """A querier that can answer a query about the last minutes without looking elsewhere than into memory."""
 
     def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
         """The newest sample in (time - lookback, time] of each series that matches; a series whose newest one is a
         staleness marker is left out. None when that takes a ``select``: a time in the past, a store just opened.
         """
+
+    def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
+        """What ``select`` gives, as runs. None when that takes a ``select``: a start further back than memory goes."""
 
 
 class Storage(Querier, Protocol):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -20,9 +16,9 @@ from alerting.storage.chunks import ChunkReader, Vanished
 from alerting.storage.codec import IdArray
 from alerting.storage.disk import Block
 from alerting.storage.head import Head
-from alerting.storage.newest import NEVER_MS, Newest
-from alerting.storage.ports import Instant, StorageError
-from alerting.storage.registry import PLANS, Registry, Series
+from alerting.storage.newest import NEVER_MS
+from alerting.storage.ports import StorageError
+from alerting.storage.registry import Registry, Series
 
 Found = TypeVar("Found")
 
@@ -56,39 +52,14 @@ class Source:
         return [self.blocks[number] for number in found.tolist()]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to answer one set of matchers from ``Newest``, for as long as the registry finds the same ``series``.
-
-    ``elsewhere``: some series have no slot, they are on disk only. ``distinct``: no two with a slot have equal labels.
-    """
-
-    series: tuple[Series, ...]
-    labels: list[Labels]
-    slots: IntArray
-    sources: tuple[Source, ...]
-    elsewhere: bool
-    distinct: bool
-
-
 class Query:
     """Thread-safe; holds no lock while it reads or decodes."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        sources: dict[int, Source],
-        chunks: ChunkReader,
-        newest: Newest,
-        max_samples: int,
-    ) -> None:
+    def __init__(self, registry: Registry, sources: dict[int, Source], chunks: ChunkReader, max_samples: int) -> None:
         self._registry = registry
         self._sources = sources
         self._chunks = chunks
-        self._newest = newest
         self._max_samples = max_samples
-        self._plans: OrderedDict[tuple[Matcher, ...], Plan] = OrderedDict()
-        self._plans_lock = threading.Lock()
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
         if end_ms < start_ms:
@@ -102,60 +73,6 @@ class Query:
             found.extend(self._read(self._sources[source], series_list, start_ms, end_ms))
         found.sort(key=lambda data: data.labels)  # stable: of equal label sets the source known first leads
         return _merge_equal(found)
-
-    def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
-        plan = self._plan(matchers)
-        if plan is None:
-            return None
-        times, values = self._newest.get(plan.slots)
-        if len(times) and int(times.max()) > time_ms:
-            return None
-        silent = times == NEVER_MS
-        # What was not heard of since the start may still have a sample on disk.
-        if (plan.elsewhere or silent.any()) and self._on_disk(plan.sources, time_ms - lookback_ms):
-            return None
-        keep = (times > time_ms - lookback_ms) & (values.view(np.int64) != STALE_BITS)
-        if keep.all():
-            return Instant(plan.labels, times, values)
-        rows = keep.nonzero()[0]
-        return Instant([plan.labels[row] for row in rows.tolist()], times[rows], values[rows])
-
-    def _plan(self, matchers: Sequence[Matcher]) -> Plan | None:
-        """Where the newest samples of the series that match stand; None when two of them have the same labels."""
-        key = tuple(matchers)
-        series = self._registry.resolve(matchers)
-        with self._plans_lock:
-            plan = self._plans.get(key)
-            if plan is not None and plan.series is series:
-                self._plans.move_to_end(key)
-                return plan if plan.distinct else None
-        by_source: dict[int, list[int]] = {}
-        for one in series:
-            by_source.setdefault(one.source, []).append(one.id)
-        slots: dict[int, int] = {}
-        for source_id, ids in by_source.items():
-            head = self._sources[source_id].head
-            with head.lock:  # a series that is in the registry and about to get its column has it then
-                slots.update((i, slot) for i in ids if (slot := head.slot_of(i)) is not None)
-        here = [one for one in series if one.id in slots]
-        plan = Plan(
-            series=series,
-            labels=[one.labels for one in here],
-            slots=np.array([slots[one.id] for one in here], np.int64),
-            sources=tuple(self._sources[source_id] for source_id in by_source),
-            elsewhere=len(here) < len(series),
-            distinct=all(one.labels != other.labels for one, other in pairwise(here)),
-        )
-        with self._plans_lock:
-            self._plans[key] = plan
-            self._plans.move_to_end(key)
-            if len(self._plans) > PLANS:
-                self._plans.popitem(last=False)
-        return plan if plan.distinct else None
-
-    @staticmethod
-    def _on_disk(sources: Sequence[Source], after_ms: int) -> bool:
-        return any(source.blocks_end_ms > after_ms for source in sources)
 
     def present(self, start_ms: int, end_ms: int) -> BoolArray:
         """For each series id whether it has a sample in the window; inside a block, between its first and last one."""

@@ -16,8 +16,9 @@ from alerting.storage.disk import Disk, Loaded
 from alerting.storage.head import Head, Rows
 from alerting.storage.newest import Newest
 from alerting.storage.options import Stats, StoreOptions
-from alerting.storage.ports import Instant, StorageError
+from alerting.storage.ports import Instant, Runs, StorageError
 from alerting.storage.query import Query, Source
+from alerting.storage.quick import Quick
 from alerting.storage.registry import Registry
 from alerting.storage.tail import TailReader
 from alerting.storage.upkeep import Upkeep
@@ -41,7 +42,8 @@ class Store:
         self._by_name: dict[str, Source] = {}
         self._chunks = ChunkReader(disk, options.cache_bytes)
         self._newest = Newest()
-        self._query = Query(self._registry, self._sources, self._chunks, self._newest, options.max_select_samples)
+        self._query = Query(self._registry, self._sources, self._chunks, options.max_select_samples)
+        self._quick = Quick(self._registry, self._sources, self._newest, options.max_select_samples)
         self._upkeep = Upkeep(disk, self._chunks, self._registry, self._sources, options)
 
     @classmethod
@@ -99,7 +101,11 @@ class Store:
 
     def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
         """See ``QuickQuerier``."""
-        return self._query.latest(matchers, time_ms, lookback_ms)
+        return self._quick.latest(matchers, time_ms, lookback_ms)
+
+    def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
+        """See ``QuickQuerier``."""
+        return self._quick.recent(matchers, start_ms, end_ms)
 
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
         """Label sets with a sample in the window, sorted.

@@ -22,6 +22,7 @@ from alerting.rules.group import RunningGroup, Surroundings
 from alerting.rules.load import load_rules
 from alerting.scrape.exposition import PageReader
 from alerting.scrape.targets import Target, targets_of
+from alerting.storage.ports import Instant, Runs
 from alerting.storage.store import Store, StoreOptions
 from config.load import load
 from tests.bench.recorded import Recording
@@ -59,9 +60,18 @@ class Node:
 
 
 class CountingStore(Store):
-    """Counts what is asked of it."""
+    """Counts what is asked of it: all questions, and those that memory alone did not answer."""
 
+    questions = 0
     selects = 0
+
+    def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
+        self.questions += 1
+        return super().latest(matchers, time_ms, lookback_ms)
+
+    def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
+        self.questions += 1
+        return super().recent(matchers, start_ms, end_ms)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
         self.selects += 1

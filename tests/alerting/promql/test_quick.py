@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from alerting.model.series import STALE_BITS, is_stale
 from alerting.promql.engine import Engine
 from alerting.promql.errors import ExecutionError
 from alerting.promql.parse import parse
-from alerting.storage.ports import Instant
+from alerting.promql.value import Vector
+from alerting.storage.ports import Instant, Runs
 from tests.alerting.promql.queries import LENGTH_MS, START_MS, filled, vectors
 from tests.support.memory_querier import MemoryQuerier
 
@@ -38,6 +40,18 @@ class Quick(MemoryQuerier):
             np.array([series.values[-1] for series in found], np.float64),
         )
 
+    def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
+        self.asked += 1
+        found = self.select(matchers, start_ms, end_ms)
+        if self.asked % 3 == 0 or not found:
+            return None
+        return Runs(
+            [series.labels for series in found],
+            np.concatenate([series.times for series in found]),
+            np.concatenate([series.values for series in found]),
+            np.cumsum([0, *(len(series.times) for series in found)]),
+        )
+
 
 PLAIN, QUICK = filled(), Quick(filled())
 
@@ -48,7 +62,8 @@ def outcome(engine: Engine, text: str, time_ms: int) -> list[object]:
         result = engine.instant(parse(text), time_ms)
     except ExecutionError as error:
         return [str(error)]
-    found = [(labels, np.float64(value).tobytes()) for labels, value in result.value]  # type: ignore[misc,union-attr]
+    assert isinstance(result.value, Vector)
+    found = [(labels, struct.pack("<d", value)) for labels, value in result.value]
     return [found, result.warnings, result.infos]
 
 

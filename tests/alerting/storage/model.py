@@ -9,7 +9,7 @@ import numpy as np
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT_BITS, STALE_BITS, FloatArray, SeriesData
-from alerting.storage.ports import Instant
+from alerting.storage.ports import Instant, Runs
 
 Answer = dict[Labels, list[tuple[int, int]]]
 
@@ -70,6 +70,16 @@ def answer(found: list[SeriesData]) -> Answer:
 def points(found: Instant) -> list[tuple[Labels, int, int]]:
     """What ``latest`` gave, comparable bit for bit."""
     return list(zip(found.labels, found.times.tolist(), unsigned(found.values), strict=True))
+
+
+def unrolled(found: Runs) -> Answer:
+    """What ``recent`` gave, comparable bit for bit; its order is kept."""
+    return answer(
+        [
+            SeriesData(labels, found.times[low:high], found.values[low:high])
+            for labels, low, high in zip(found.labels, found.bounds.tolist(), found.bounds[1:].tolist(), strict=False)
+        ]
+    )
 
 
 def unsigned(values: FloatArray) -> list[int]:

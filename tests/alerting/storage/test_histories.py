@@ -15,7 +15,7 @@ from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT, STALE
 from alerting.storage.store import Store, StoreOptions
-from tests.alerting.storage.model import Model, answer, points
+from tests.alerting.storage.model import Model, answer, points, unrolled
 
 START = 1_700_000_000_000
 OPTIONS = StoreOptions(
@@ -102,6 +102,13 @@ class Histories(RuleBasedStateMachine):
         found = self.store.latest(matchers, self.now - back, lookback)
         if found is not None:
             assert points(found) == self.model.latest(matchers, self.now - back, lookback)
+
+    @rule(back=st.integers(-5000, 400_000), span=st.integers(0, 200_000), name=st.sampled_from(["m0", "m1", "m2"]))
+    def ask_for_the_last_minutes(self, back: int, span: int, name: str) -> None:
+        matchers = [Matcher("__name__", "=", name)]
+        found = self.store.recent(matchers, self.now - back, self.now - back + span)
+        if found is not None:
+            assert unrolled(found) == self.model.select(matchers, self.now - back, self.now - back + span)
 
     @invariant()
     def everything_is_there(self) -> None:

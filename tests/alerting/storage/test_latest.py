@@ -13,7 +13,7 @@ from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT
 from alerting.storage.ports import Instant, QuickQuerier
 from alerting.storage.store import Store, StoreOptions
-from tests.alerting.storage.model import Model, points
+from tests.alerting.storage.model import Model, points, unrolled
 
 START = 1_700_000_000_000
 STEP_MS = 5000
@@ -80,6 +80,19 @@ def test_now_is_answered_through_seals_and_lookbacks(life: Life) -> None:
             assert found is not None
             assert points(found) == life.expected(back, lookback)
     assert life.store.stats().blocks
+    life.store.close()
+
+
+def test_the_last_minutes_are_answered_through_seals(life: Life) -> None:
+    for _ in range(30):
+        life.frames(20)
+        for start, end in ((-LOOKBACK_MS + 1, 0), (-LOOKBACK_MS + 1, -60_000), (-60_000, 60_000), (1, 5)):
+            found = life.store.recent(ALL, life.now + start, life.now + end)
+            assert found is not None
+            wanted = life.model.select(ALL, life.now + start, life.now + end)
+            assert list(unrolled(found).items()) == list(wanted.items())
+    assert life.store.stats().blocks
+    assert life.store.recent(ALL, START, life.now) is None
     life.store.close()
 
 
