@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards import look, names
+from dashboards.look import Json
 from dashboards.queries import Scope, pick
 from exporters.catalog.host import BOOT_TIME, TIME
 
@@ -44,3 +45,34 @@ def marks(scope: Scope) -> tuple[Mark, ...]:
 def _alerts(scope: Scope, severity: str, colour: str) -> Mark:
     expr = pick(names.ALERTS, scope, alertstate="firing", severity=severity)
     return Mark(f"Alerts: {severity}", expr, "{{alertname}}", "{{node}}", "node,severity", colour)
+
+
+def annotation_queries(scope: Scope, datasource: Json) -> list[Json]:
+    """Grafana's annotation queries, its own built-in one first."""
+    return [
+        {
+            "builtIn": 1,
+            "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+            "enable": True,
+            "hide": True,
+            "iconColor": "rgba(0, 211, 255, 1)",
+            "name": "Annotations & Alerts",
+            "type": "dashboard",
+        },
+        *(
+            {
+                "datasource": datasource,
+                "enable": True,
+                "hide": False,
+                "iconColor": item.colour,
+                "name": item.name,
+                "expr": item.expr,
+                "step": "30s",
+                "titleFormat": item.title,
+                "textFormat": item.text,
+                "tagKeys": item.tags,
+                "useValueForTime": False,
+            }
+            for item in marks(scope)
+        ),
+    ]

@@ -21,7 +21,7 @@ from dashboards.columns import Column
 from dashboards.layout import HEADER, Place, flow
 from dashboards.limits import Limit
 from dashboards.look import Json, State
-from dashboards.marks import marks
+from dashboards.marks import annotation_queries
 from dashboards.modern import modernise
 from dashboards.queries import Query
 
@@ -302,7 +302,7 @@ def dashboard(board: Board) -> Json:
         timePicker=grafana.TimePicker(["10s", "30s", "1m", "5m", "15m"], []),
         links=links,
         templating=grafana.Templating(list=_variables(board.variable)),
-        annotations=grafana.Annotations(list=_annotations(board)),
+        annotations=grafana.Annotations(list=annotation_queries(board.scope, DATASOURCE)),
         panels=_panels(board.sections),
     )
     raw: Json = json.loads(json.dumps(made.to_json_data(), cls=_gen.DashboardEncoder))
@@ -374,36 +374,6 @@ def _variables(variable: Variable | None) -> list[Any]:
         )
         found.append(node)
     return found
-
-
-def _annotations(board: Board) -> list[Json]:
-    return [
-        {
-            "builtIn": 1,
-            "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-            "enable": True,
-            "hide": True,
-            "iconColor": "rgba(0, 211, 255, 1)",
-            "name": "Annotations & Alerts",
-            "type": "dashboard",
-        },
-        *(
-            {
-                "datasource": DATASOURCE,
-                "enable": True,
-                "hide": False,
-                "iconColor": item.colour,
-                "name": item.name,
-                "expr": item.expr,
-                "step": "30s",
-                "titleFormat": item.title,
-                "textFormat": item.text,
-                "tagKeys": item.tags,
-                "useValueForTime": False,
-            }
-            for item in marks(board.scope)
-        ),
-    ]
 
 
 def _thresholds(steps: Sequence[tuple[str, float | None]]) -> list[Any]:
