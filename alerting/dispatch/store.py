@@ -6,8 +6,10 @@ Only changes are written: an alert when it begins and when it ends, a group when
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from alerting.dispatch.groups import Group, Told
 from alerting.model.alert import Alert
 from alerting.model.labels import Labels
 from alerting.notify import outbox
-from alerting.storage.database import Database, DatabaseDamaged
+from alerting.storage.database import Database
+
+log = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE active (fingerprint TEXT PRIMARY KEY, alert TEXT NOT NULL) WITHOUT ROWID;
@@ -48,28 +52,34 @@ def open_database(path: Path, now_ms: int) -> Database:
     """The file of outbox, journal and dispatcher (``alerts.db``). One that is damaged inside is moved aside like one
     that cannot be opened, so that the aggregator always starts. Raises StorageError."""
     database = Database(path, MIGRATIONS, now_ms=now_ms)
-    try:
-        found = database.rows("PRAGMA quick_check(1)")[0][0]
-        sound = found == "ok"
-    except DatabaseDamaged:
-        sound = False
-    if not sound:
-        database.reopen_empty(now_ms)
+    database.empty_if_damaged(now_ms)
     return database
 
 
 def load(database: Database) -> State:
-    """Everything that was written. Raises StorageError."""
-    active = {key: _alert(text) for key, text in database.rows("SELECT fingerprint, alert FROM active")}
+    """Everything that was written and can still be read. Raises StorageError."""
+    state = State()
     told: dict[str, dict[str, Told]] = {}
-    rows = database.rows("SELECT group_key, fingerprint, alert, ended_ms FROM told")
-    for group_key, fingerprint, text, ended_ms in rows:
-        told.setdefault(group_key, {})[fingerprint] = Told(_alert(text), ended_ms)
-    groups = {
-        key: Group(key, receiver, Labels.of(json.loads(labels)), told.get(key, {}), last_ms)
-        for key, receiver, labels, last_ms in database.rows("SELECT key, receiver, labels, last_ms FROM alert_group")
-    }
-    return State(active, groups)
+    for key, text in database.rows("SELECT fingerprint, alert FROM active"):
+        with _skipping_what_is_damaged(database):
+            state.active[key] = _alert(text)
+    for group_key, key, text, ended_ms in database.rows("SELECT group_key, fingerprint, alert, ended_ms FROM told"):
+        with _skipping_what_is_damaged(database):
+            told.setdefault(group_key, {})[key] = Told(_alert(text), None if ended_ms is None else int(ended_ms))
+    for key, receiver, labels, last_ms in database.rows("SELECT key, receiver, labels, last_ms FROM alert_group"):
+        with _skipping_what_is_damaged(database):
+            shared, last = Labels.of(json.loads(labels)), None if last_ms is None else int(last_ms)
+            state.groups[key] = Group(key, receiver, shared, told.get(key, {}), last)
+    return state
+
+
+@contextmanager
+def _skipping_what_is_damaged(database: Database) -> Iterator[None]:
+    """SQLite does not notice a text whose bytes have changed. One entry less is better than no start."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s: an entry is damaged and left out: %s: %s", database.path, type(error).__name__, error)
 
 
 def changed(before: State, after: State) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Protocol, cast
 from alerting.model.alert import Alert, AlertState
 from alerting.model.labels import Labels
 from alerting.storage.database import Database
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,21 @@ class SqliteStateStore:
     def __init__(self, path: Path, now_ms: int) -> None:
         """Open or create. A damaged file is moved aside (Database says where). Raises StorageError."""
         self.database = Database(path, MIGRATIONS, now_ms=now_ms)
+        self.database.empty_if_damaged(now_ms)
 
     def load(self) -> StoredStates:
         alerts: dict[str, list[Alert]] = {}
         for rule, *columns in self.database.rows("SELECT * FROM alert_states ORDER BY rule, labels"):
-            alerts.setdefault(rule, []).append(_alert(columns))
+            # SQLite does not notice a text whose bytes have changed. One state less is better than no start.
+            try:
+                alert = _alert(columns)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.warning(
+                    "%s: a state of %s is damaged and left out: %s: %s",
+                    self.database.path, rule, type(error).__name__, error,
+                )  # fmt: skip
+            else:
+                alerts.setdefault(rule, []).append(alert)
         seen = self.database.rows("SELECT at_ms FROM alert_seen")
         return StoredStates({rule: tuple(some) for rule, some in alerts.items()}, seen[0][0] if seen else None)
 
@@ -126,8 +139,6 @@ def _alert(columns: Sequence[Any]) -> Alert:
         json.loads(annotations),
         cast(AlertState, state),
         float(value),
-        active,
-        fired,
-        resolved,
-        keep,
+        int(active),
+        *(None if time is None else int(time) for time in (fired, resolved, keep)),
     )

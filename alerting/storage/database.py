@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 10.0
 # The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# Also what SQLite says of a header that it cannot make sense of ("unsupported file format").
-_DAMAGED_AT_OPENING = _DAMAGED | {sqlite3.SQLITE_ERROR}
+# Also what SQLite says of a header or a schema that it cannot make sense of ("unsupported file format").
+_DAMAGED_OR_SENSELESS = _DAMAGED | {sqlite3.SQLITE_ERROR}
 _COLUMNS = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
@@ -129,7 +129,8 @@ class Database:
         """Read the whole file; when anything in it is damaged, go on with an empty one. For small files that must not
         fail later. Raises StorageError."""
         try:
-            found = self.rows("PRAGMA integrity_check(1)")[0][0]
+            with self._lock, _our_errors(self.path, _DAMAGED_OR_SENSELESS):
+                ((found,),) = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
         except DatabaseDamaged as error:
             found = str(error)
         if found != "ok":
@@ -147,7 +148,7 @@ class Database:
             )
         connection.text_factory = _text
         try:
-            with _our_errors(self.path, _DAMAGED_AT_OPENING):
+            with _our_errors(self.path, _DAMAGED_OR_SENSELESS):
                 connection.execute(f"PRAGMA page_size={self._page_size}")
                 if self._incremental_vacuum:
                     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")

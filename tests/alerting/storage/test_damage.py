@@ -198,3 +198,16 @@ def test_what_can_be_read_of_a_damaged_database_is_carried_over(
     assert times_of_up(store) == left
     assert {data.labels for data in store.select([], 0, FOREVER)} == FULL
     store.close()
+
+
+def test_a_block_whose_chunk_is_missing_does_not_stop_the_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    last = written(path, 400, step_ms=60_000)
+    change(path, "DELETE FROM tail")
+    change(path, "DELETE FROM chunks")
+    with caplog.at_level(logging.WARNING):
+        store = Store.open(path, StoreOptions(), last)
+    assert "a part is missing; skipped" in caplog.text
+    put(store.source("pi"), last + 1, {UP: 1})
+    assert [data.times.tolist() for data in store.select(name("up"), last + 1, FOREVER)] == [[last + 1]]
+    assert store.flush(last + 1)
+    store.close()

@@ -78,6 +78,39 @@ def test_a_damaged_file_is_moved_aside(tmp_path: Path, content: bytes, caplog: p
     database.close()
 
 
+def test_a_header_that_makes_no_sense_and_tables_of_somebody_else_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    Database(path, [FIRST], now_ms=NOW).close()
+    data = bytearray(path.read_bytes())
+    data[47] = 9  # the schema format number (https://www.sqlite.org/fileformat2.html#database_header)
+    path.write_bytes(data)
+    database = Database(path, [FIRST], now_ms=NOW)
+    assert database.moved_aside is not None
+    assert database.rows("SELECT * FROM note") == []
+    database.close()
+
+    database = Database(path, ["CREATE TABLE other (id INTEGER)"], now_ms=NOW + 1)
+    assert database.moved_aside is not None
+    assert database.rows("SELECT * FROM other") == []
+    database.close()
+
+
+def test_damage_that_only_a_full_look_finds(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    schema = f"{FIRST}; CREATE INDEX by_text ON note (text)"
+    database = Database(path, [schema], now_ms=NOW)
+    database.execute_many("INSERT INTO note (text) VALUES (?)", [(f"text {n:05}",) for n in range(500)])
+    database.close()
+    path.write_bytes(path.read_bytes().replace(b"text 00300", b"text 00030", 1))
+    database = Database(path, [schema], now_ms=NOW)
+    assert len(database.rows("SELECT * FROM note")) == 500
+    for later in (0, 1):  # the second time there is nothing to do
+        database.empty_if_damaged(NOW + later)
+        assert [file.name for file in tmp_path.glob("*.corrupt-*[0-9]")] == [f"state.db.corrupt-{NOW}"]
+        assert database.rows("SELECT * FROM note") == []
+    database.close()
+
+
 def test_damage_found_later_is_told_apart_from_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     database = Database(path, [FIRST], now_ms=NOW)
