@@ -189,10 +189,14 @@ def _store(stats: StoreStats) -> Iterator[Metric]:
     yield from _families(_STORE, [((), stats)])
     # Left out while there is nothing: a time that never was is no zero.
     if stats.oldest_ms is not None:
-        yield _gauge("storage_oldest_sample_timestamp_seconds", "Time of the oldest sample kept.", stats.oldest_ms / 1000)
+        yield _gauge(
+            "storage_oldest_sample_timestamp_seconds", "Time of the oldest sample kept.", stats.oldest_ms / 1000
+        )
     if stats.last_flush_ms is not None:
         yield _gauge(
-            "storage_last_flush_timestamp_seconds", "Time the newest data was last made durable.", stats.last_flush_ms / 1000
+            "storage_last_flush_timestamp_seconds",
+            "Time the newest data was last made durable.",
+            stats.last_flush_ms / 1000,
         )
 
 
