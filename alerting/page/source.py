@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -103,7 +104,7 @@ class PageSource:
         for series in value if isinstance(value, Matrix) else ():
             line: list[float | None] = [None] * SPARK_POINTS
             for time_ms, number in zip(series.times.tolist(), series.values.tolist(), strict=True):
-                line[(time_ms - start_ms) // step_ms] = round(number, 4) if number == number else None  # noqa: PLR0124
+                line[(time_ms - start_ms) // step_ms] = round(number, 4) if math.isfinite(number) else None
             sparks[series.labels.get("node")] = line
         return sparks
 

@@ -205,7 +205,8 @@ def _node(name: str, node: Node, known: Known, by_place: _Places, firing: Sequen
 
 def _vital(vital: Vital, name: str, board: str, figures: Figures, health: Health) -> dict[str, Any]:
     value = figures.vitals.get(vital.key, {}).get(name)
-    if value is None or math.isnan(value) or health != "up":
+    # What an exporter says may be any float; JSON knows neither NaN nor infinity, and neither is a figure.
+    if value is None or not math.isfinite(value) or health != "up":
         return {"title": vital.title, "help": vital.help, "value": None, "ratio": None, "state": "unknown"}
     return {
         "title": vital.title,

@@ -48,6 +48,7 @@ class Page:
         self._viewers: set[asyncio.Event] = set()
         self._payload = b""
         self._wake = asyncio.Event()
+        self._asked = asyncio.Lock()
         self._closing = False
 
     def add_routes(self, app: web.Application) -> None:
@@ -82,12 +83,12 @@ class Page:
 
     async def _update(self) -> None:
         try:
-            status = await self._source()
+            status = _json(await self._source())
         except Exception:
             # The page must outlive a bad query; the browser sees the age of what it shows.
             log.exception("the page's status could not be worked out")
             return
-        self._payload = b"event: status\ndata: " + json.dumps(status, separators=(",", ":")).encode() + b"\n\n"
+        self._payload = b"event: status\ndata: " + status.encode() + b"\n\n"
         for viewer in self._viewers:
             viewer.set()
 
@@ -101,7 +102,10 @@ class Page:
         return web.Response(body=_read(name), content_type=_FILES[name], charset="utf-8", headers=_HEADERS)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return web.json_response(await self._source(), headers=_HEADERS)
+        # One after the other: many requests must not take the threads that the alerts need.
+        async with self._asked:
+            status = _json(await self._source())
+        return web.Response(text=status, content_type="application/json", headers=_HEADERS)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         if len(self._viewers) >= _MAX_VIEWERS:
@@ -129,6 +133,11 @@ class Page:
         finally:
             self._viewers.discard(viewer)
         return response
+
+
+def _json(status: dict[str, Any]) -> str:
+    """On one line. Raises ValueError for a number that browsers could not read (NaN, infinity)."""
+    return json.dumps(status, separators=(",", ":"), allow_nan=False)
 
 
 def _read(name: str) -> bytes:

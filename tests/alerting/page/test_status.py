@@ -105,17 +105,17 @@ def test_critical_alerts_come_first_then_the_newest() -> None:
     assert node(page, "PI31")["state"] == "warning"
 
 
-def test_figures_are_written_with_their_level_and_nan_is_unknown() -> None:
-    figures = Figures(
-        {"temperature": {"PI31": 86.2, "PI52": float("nan")}, "memory": {"PI31": 0.5}}, {"PI31": [0.1, None]}, {}
-    )
+def test_figures_are_written_with_their_level_and_nan_and_infinity_are_unknown() -> None:
+    temperatures = {"PI31": 86.2, "PI52": float("nan"), "PI41": float("inf")}
+    figures = Figures({"temperature": temperatures, "memory": {"PI31": 0.5}}, {"PI31": [0.1, None]}, {})
     page = status(all_up(), figures=figures)
     vitals = {entry["title"]: entry for entry in node(page, "PI31")["vitals"]}
     assert vitals["hottest"]["value"] == "86 °C"
     assert vitals["hottest"]["state"] == "critical"
     assert vitals["memory"]["ratio"] == 0.5
     assert vitals["processor"]["value"] is None
-    assert {e["title"]: e["value"] for e in node(page, "PI52")["vitals"]}["hottest"] is None
+    for name in ("PI52", "PI41"):
+        assert {e["title"]: (e["value"], e["ratio"]) for e in node(page, name)["vitals"]}["hottest"] == (None, None)
 
 
 def test_only_jetsons_show_a_gpu() -> None:

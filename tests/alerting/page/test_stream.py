@@ -15,12 +15,20 @@ class Source:
     def __init__(self) -> None:
         self.asked = 0
         self.broken = False
+        self.figure = 1.0
+        self.at_work = 0
+        self.most_at_work = 0
 
     async def __call__(self) -> dict[str, Any]:
         self.asked += 1
         if self.broken:
             raise RuntimeError("no store")
-        return {"number": self.asked}
+        number = self.asked
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        await asyncio.sleep(0.001)
+        self.at_work -= 1
+        return {"number": number, "figure": self.figure}
 
 
 @asynccontextmanager
@@ -105,3 +113,27 @@ async def test_browsers_beyond_the_limit_are_turned_away() -> None:
         page._viewers.update(asyncio.Event() for _ in range(32))
         async with session.get(url + "/page/stream") as answer:
             assert answer.status == 503
+
+
+async def test_a_number_that_is_no_json_is_not_sent_and_the_stream_goes_on() -> None:
+    source = Source()
+    source.figure = float("inf")
+    async with serving(source) as (page, url), ClientSession(timeout=ClientTimeout(total=10)) as session:
+        async with session.get(f"{url}/page/stream") as answer:
+            await asyncio.sleep(0.3)
+            assert source.asked >= 2
+            source.figure = 2.0
+            page.changed()
+            assert (await next_status(answer))["figure"] == 2.0
+
+
+async def test_many_who_ask_at_once_are_answered_one_after_the_other() -> None:
+    source = Source()
+    async with serving(source) as (_, url), ClientSession(timeout=ClientTimeout(total=10)) as session:
+
+        async def ask() -> int:
+            async with session.get(f"{url}/page/status.json") as answer:
+                return answer.status
+
+        assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {200}
+    assert source.most_at_work == 1
