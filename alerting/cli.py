@@ -64,30 +64,41 @@ def _version() -> str:
 
 async def serve(app: App, manager: ServiceManager) -> int:
     """Start, tell systemd, wait for a signal or a failure, stop. Returns the exit status."""
-    stop = asyncio.Event()
+    stop, wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # From the first moment on: its default would end a process that is still starting.
+    loop.add_signal_handler(signal.SIGHUP, wanted.set)
     await app.start()
-    reloads: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(app.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
     manager.tell("READY=1")
+    reloading = loop.create_task(_reload_when(wanted, app))
     failed = loop.create_task(app.wait_failed())
     stopped = loop.create_task(stop.wait())
     try:
-        while not stop.is_set() and not failed.done():
-            await asyncio.wait({failed, stopped}, timeout=manager.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+        while not (stop.is_set() or failed.done() or reloading.done()):
+            await asyncio.wait(
+                {failed, stopped, reloading}, timeout=manager.heartbeat, return_when=asyncio.FIRST_COMPLETED
+            )
             manager.tell("WATCHDOG=1")
-        return 1 if failed.done() else 0
+        return 0 if stop.is_set() else 1
     finally:
-        failed.cancel()
-        stopped.cancel()
         manager.tell("STOPPING=1")
+        for task in (reloading, failed, stopped):
+            task.cancel()
+        await asyncio.wait({reloading, failed, stopped})
         await app.stop()
         event(log, logging.INFO, "stopped")
+
+
+async def _reload_when(wanted: asyncio.Event, app: App) -> None:
+    """One reload at a time; signals that come meanwhile make one more together. Ends only when half of a configuration
+    was taken: then a fresh start is the way to the whole."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await app.reload()
+        except Exception:
+            log.critical("the new configuration was taken in part only: the aggregator starts again", exc_info=True)
+            return

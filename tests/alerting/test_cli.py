@@ -1,0 +1,122 @@
+"""Signals of the aggregator: read the configuration again, stop. With a stand-in for the aggregator itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from alerting.app import App
+from alerting.cli import serve
+from config.daemon.notify import ServiceManager
+
+
+class StandIn:
+    """Counts; ``slow`` holds a start or a reload up."""
+
+    def __init__(self) -> None:
+        self.slow = asyncio.Event()
+        self.slow.set()
+        self.started = asyncio.Event()
+        self.calls: list[str] = []
+        self.reloading = 0
+        self.most_reloading = 0
+        self.fault: Exception | None = None
+
+    async def start(self) -> None:
+        self.started.set()
+        await self.slow.wait()
+        self.calls.append("start")
+
+    async def reload(self) -> None:
+        self.calls.append("reload")
+        self.reloading += 1
+        self.most_reloading = max(self.most_reloading, self.reloading)
+        try:
+            await self.slow.wait()
+        finally:
+            self.reloading -= 1
+        if self.fault is not None:
+            raise self.fault
+
+    async def stop(self) -> None:
+        assert not self.reloading, "stopped in the middle of a reload"
+        self.calls.append("stop")
+
+    async def wait_failed(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def app() -> StandIn:
+    return StandIn()
+
+
+@asynccontextmanager
+async def serving(app: StandIn) -> AsyncIterator[asyncio.Task[int]]:
+    """The signals' handlers are the process's own, so they are put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    task = asyncio.get_running_loop().create_task(serve(cast(App, app), ServiceManager({})))
+    await app.started.wait()
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        for number, handler in before.items():
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, cast(Any, handler))
+
+
+async def send(number: signal.Signals, times: int = 1) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+
+
+async def test_a_storm_of_signals_is_one_reload_at_a_time_and_one_more_at_the_end(app: StandIn) -> None:
+    async with serving(app) as task:
+        app.slow.clear()
+        await send(signal.SIGHUP, 200)
+        assert app.calls == ["start", "reload"]
+        app.slow.set()
+        await asyncio.sleep(0.05)
+        assert app.calls == ["start", "reload", "reload"]
+        assert app.most_reloading == 1
+        await send(signal.SIGTERM)
+        assert await task == 0
+    assert app.calls[-1] == "stop"
+
+
+async def test_a_signal_during_the_start_is_heeded_after_it(app: StandIn) -> None:
+    app.slow.clear()
+    async with serving(app) as task:
+        await send(signal.SIGHUP)
+        assert not task.done()
+        app.slow.set()
+        await asyncio.sleep(0.05)
+        assert app.calls == ["start", "reload"]
+
+
+async def test_a_stop_does_not_wait_for_a_reload(app: StandIn) -> None:
+    async with serving(app) as task:
+        app.slow.clear()
+        await send(signal.SIGHUP)
+        await send(signal.SIGTERM)
+        assert await task == 0
+        assert app.calls == ["start", "reload", "stop"]
+
+
+async def test_a_configuration_taken_in_part_ends_the_process(app: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(app) as task:
+        app.fault = RuntimeError("half way")
+        await send(signal.SIGHUP)
+        assert await task == 1
+        assert app.calls == ["start", "reload", "stop"]
+    assert "taken in part" in caplog.text
