@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -76,8 +77,7 @@ class HttpPages:
         except TimeoutError as error:
             raise ScrapeError(f"no complete answer within {timeout:g}s") from error
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or str(error.os_error)
-            raise ScrapeError(f"cannot connect to {error.host}:{error.port}: {reason}") from error
+            raise ScrapeError(f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}") from error
         except aiohttp.ServerDisconnectedError as error:
             raise ScrapeError("the server closed the connection without an answer") from error
         except aiohttp.ClientPayloadError as error:
@@ -121,6 +121,14 @@ def _refusal(response: aiohttp.ClientResponse, limit: int) -> str:
     if (response.content_length or 0) > limit:
         return _too_large(limit)
     return ""
+
+
+def _reason(error: OSError) -> str:
+    """Connection refused (the host is there) or no route to it (it is not): the owner does different things then.
+    asyncio puts the address in the place of those words."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _too_large(limit: int) -> str:

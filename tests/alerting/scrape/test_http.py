@@ -74,9 +74,7 @@ async def test_nobody_listens() -> None:
         url, port = server.url, server.port
     async with HttpPages() as pages:
         text = await reason(pages.fetch(url, 0.3, LIMIT))
-    assert text == f"cannot connect to 127.0.0.1:{port}: Connect call failed ('127.0.0.1', {port})" or (
-        f"cannot connect to 127.0.0.1:{port}: " in text and "refused" in text.lower()
-    )
+    assert text == f"cannot connect to 127.0.0.1:{port}: Connection refused"
 
 
 async def test_a_page_of_100_megabytes_costs_neither_memory_nor_time() -> None:
