@@ -83,15 +83,17 @@ def sentences(cluster: Cluster, own: Gone, everything: Gone) -> list[str]:
 
 
 def recovered(cluster: Cluster, own: Gone, everything: Gone) -> list[str]:
-    """What became of the flows that ``own`` had hit, now that only ``everything`` is gone; the worst first."""
+    """What became of the flows that ``own`` had hit, now that only ``everything`` is gone; the worst first. Flows of
+    which ``sentences`` did not speak are left out here too."""
     still, again = [], []
     for flow in cluster.flows.values():
-        if flow_state(flow, cluster, own.up).state == "ok":
+        before = flow_state(flow, cluster, own.up).state
+        if before == "ok" or (before == "degraded" and not _hits_path(flow, cluster, own)):
             continue
         state = flow_state(flow, cluster, everything.up)
         if state.state == "ok":
             again.append(flow.title)
-        elif state.state == "broken" or _hits_path(flow, cluster, own):
+        else:
             still.append(f"{flow.title} is still {state.state}: {_names(state.failed)} down.")
     return [*still, f"{_names(tuple(again))} back to normal."] if again else still
 
