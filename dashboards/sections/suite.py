@@ -128,6 +128,7 @@ def scrapes(view: View) -> list[Tile]:
             [Query(top(COLLECTORS_SHOWN, pick(own.COLLECTOR_DURATION, NODES)), "{{node}} {{collector}}")],
             "s",
             lines=COLLECTORS_SHOWN,
+            limit=limits.COLLECTOR,
             by_node=False,
         ),
     ]

@@ -90,7 +90,7 @@ def graphs(view: View) -> list[Tile]:
             note(
                 "Share of the memory that programs could not get any more.",
                 "A line that only climbs is a leak; steps are models that were loaded.",
-                "Dashed: from here on the alert MemoryLow may fire. Restart what leaks, or use a smaller model.",
+                "Dashed: MemoryLow and MemoryExhausted. Restart what leaks, or use a smaller model.",
             ),
             [Query(pick(names.MEMORY_USED, scope))],
             "percentunit",

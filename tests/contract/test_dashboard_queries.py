@@ -183,6 +183,20 @@ def test_a_lost_node_shows(wounded: Store) -> None:
     assert tiers == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 0.5}
 
 
+def test_a_lost_node_is_marked(wounded: Store) -> None:
+    """From the moment it stopped answering, on the overview and on its own dashboard, and on no other's."""
+    for uid, node, marked in (("overview", "", True), ("node", SILENT, True), ("node", "PI51", False)):
+        expr = next(
+            one["expr"]
+            for one in BOARDS[f"tierwatch-{uid}"]["annotations"]["list"]
+            if one["name"] == "Alerts: critical"
+        )
+        value = Engine(wounded).range(parse(filled(expr, {"node": node})), START_S * 1000, END_S * 1000, 15_000).value
+        assert isinstance(value, Matrix)
+        named = [(series.labels.get("alertname"), series.labels.get("node")) for series in value]
+        assert named == ([("NodeDown", SILENT)] if marked else [])
+
+
 def test_a_lost_node_has_no_bars(wounded: Store) -> None:
     """Of what is read at once; the processor's share is over two minutes, so five are enough for it too."""
     for title in ("Processor now", "Memory now", "Fullest disk now", "Hottest sensor now"):

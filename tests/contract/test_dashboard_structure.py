@@ -13,7 +13,17 @@ from alerting.promql.inspect import metric_names
 from alerting.promql.parse import parse
 from config.cluster import Cluster
 from config.load import load_cluster
-from config.thresholds import every
+from config.thresholds import (
+    AGGREGATOR_MEMORY,
+    FILESYSTEM_USED,
+    JETSON_GPU_TEMPERATURE,
+    JETSON_TEMPERATURE,
+    MEMORY_USED,
+    PI_TEMPERATURE,
+    SCRAPE_DURATION,
+    Levels,
+    every,
+)
 from dashboards import look, names
 from tests.config.support import SHIPPED
 from tests.contract.test_rule_metrics import KNOWN, LABELS, RECORDED
@@ -288,6 +298,75 @@ def test_limits_are_those_of_the_rules(dashboard: Json) -> None:
     for panel in panels(dashboard):
         if panel["type"] in ("timeseries", "bargauge"):
             assert set(limits_in(panel)) <= known, panel["title"]
+
+
+@every_dashboard
+def test_an_alert_that_is_named_has_its_limit_drawn(dashboard: Json) -> None:
+    values = {
+        level.alert: level.value for levels in every().values() for level in (levels.warning, levels.critical) if level
+    }
+    for panel in panels(dashboard):
+        if panel["type"] != "timeseries":
+            continue
+        told = re.findall(r"Dashed: (\w+)(?: and (\w+))?", panel["description"])
+        for alert in {name for pair in told for name in pair if name}:
+            assert values[alert] in limits_in(panel), (panel["title"], alert)
+
+
+@pytest.mark.parametrize(
+    ("title", "levels"),
+    [
+        ("Memory now", MEMORY_USED),
+        ("Memory", MEMORY_USED),
+        ("Fullest disk now", FILESYSTEM_USED),
+        ("Space used", FILESYSTEM_USED),
+        ("Scrape duration", SCRAPE_DURATION),
+        ("Raspberry Pi temperature", PI_TEMPERATURE),
+        ("GPU temperature now", JETSON_GPU_TEMPERATURE),
+        ("Aggregator memory", AGGREGATOR_MEMORY),
+    ],
+)
+def test_limits_belong_to_their_reading(title: str, levels: Levels) -> None:
+    wanted = [level.value for level in levels if level is not None]
+    found = [panel for dashboard in ALL.values() for panel in panels(dashboard) if panel["title"] == title]
+    assert found
+    assert all(limits_in(panel) == wanted for panel in found)
+
+
+def test_temperature_bars_go_by_the_board() -> None:
+    bars = next(panel for panel in panels(ALL["shipped/tierwatch-overview"]) if panel["title"] == "Hottest sensor now")
+    steps = {
+        override["matcher"]["options"]: [step["value"] for step in override["properties"][0]["value"]["steps"]]
+        for override in bars["fieldConfig"]["overrides"]
+    }
+    assert steps["/^PI51( |$)/"] == [None, *(level.value for level in PI_TEMPERATURE if level)]
+    assert steps["/^AGX0( |$)/"] == [None, *(level.value for level in JETSON_TEMPERATURE if level)]
+
+
+def meanings(title: str) -> dict[str, tuple[str, str]]:
+    """Value -> (text, colour) of a panel of the shipped overview."""
+    panel = next(panel for panel in panels(ALL["shipped/tierwatch-overview"]) if panel["title"] == title)
+    found: dict[str, tuple[str, str]] = {}
+    for mapping in panel["fieldConfig"]["defaults"]["mappings"]:
+        options = mapping["options"]
+        if mapping["type"] == "value":
+            found |= {value: (result["text"], result["color"]) for value, result in options.items()}
+        else:
+            key = options["match"] if mapping["type"] == "special" else f"{options['from']} to {options['to']}"
+            found[key] = (options["result"]["text"], options["result"]["color"])
+    return found
+
+
+def test_values_mean_what_they_say() -> None:
+    unknown = ("no data", "#808080")
+    assert meanings("Node state") == {"0": ("DOWN", "red"), "1": ("UP", "green"), "null+nan": unknown}
+    for title in ("Request flows", "Request flows over time"):
+        assert meanings(title) == {
+            "0": ("BROKEN", "red"),
+            "0.0001 to 0.9999": ("degraded", "yellow"),
+            "1": ("works", "green"),
+            "null+nan": unknown,
+        }
 
 
 def limits_in(panel: Json) -> list[float]:
