@@ -34,7 +34,7 @@ remove() {
     done
     systemctl daemon-reload
     echo "Still there, because they are yours: $etc, /var/lib/tierwatch (what was measured), $home, the user tierwatch."
-    echo "To remove them too: sudo rm -r $etc /var/lib/tierwatch $home && sudo userdel tierwatch"
+    echo "To remove them too: sudo rm -rf $etc /var/lib/tierwatch $home && sudo userdel tierwatch"
 }
 
 role=${1:-}
@@ -75,4 +75,8 @@ fi
 systemctl daemon-reload
 services=tierwatch-exporter
 [ "$role" = node ] || services="tierwatch-exporter tierwatch-aggregator"
-echo "Next: look at $etc/cluster.yaml and $etc/environment, then: sudo systemctl enable --now $services"
+if systemctl --quiet is-active tierwatch-exporter; then
+    echo "Next: sudo systemctl restart $services"
+else
+    echo "Next: look at $etc/cluster.yaml and $etc/environment, then: sudo systemctl enable --now $services"
+fi
