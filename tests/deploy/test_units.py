@@ -136,6 +136,15 @@ def test_a_failed_monitor_is_started_again_for_ever() -> None:
         assert 0 < int(values(unit, "WatchdogSec")[0]) <= 60
 
 
+def test_the_exporters_filter_works_with_the_systemd_of_jetpack_4() -> None:
+    """systemd 237: an unknown group is ignored, and a list of allowed calls that begins with one allows nothing."""
+    known = {"@privileged", "@resources", "@mount", "@swap", "@reboot", "@raw-io", "@module", "@debug", "@obsolete"}
+    known |= {"@cpu-emulation", "@keyring", "@clock", "@ipc", "@setuid", "@chown", "@memlock", "@aio", "@timer"}
+    lines = values(ROOT / "deploy" / "systemd" / "tierwatch-exporter.service", "SystemCallFilter")
+    assert lines[0].startswith("~")
+    assert {word.lstrip("~") for line in lines for word in line.split() if "@" in word} <= known
+
+
 def test_the_exporters_sandbox_hides_nothing_that_is_measured() -> None:
     """What each of these took from the page when the unit ran in a booted host; see the unit's comments."""
     exporter = dict(settings(ROOT / "deploy" / "systemd" / "tierwatch-exporter.service"))
