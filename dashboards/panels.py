@@ -238,7 +238,7 @@ class House:
                 "options": {"cellHeight": "sm"},
             },
         )
-        return Tile(title, width, max(4, round(2.6 + 0.95 * rows)), panel)
+        return Tile(title, width, max(4, round(2.8 + 0.95 * rows)), panel)
 
     def text(self, title: str, description: str, markdown: str, *, width: int = 24, height: int = 6) -> Tile:
         panel = grafana.Text(

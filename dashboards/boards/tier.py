@@ -42,7 +42,7 @@ def sections(view: View) -> list[Section]:
     pis = bool(view.family("raspberry-pi"))
     top = [health.answering(view), health.alerts_firing(view, "critical"), health.alerts_firing(view, "warning")]
     top += [health.youngest(view), *health.flow_states(view)]
-    found = [Section("", [*top, health.node_timeline(view), health.alert_table(view, rows=3)])]
+    found = [Section("", [*top, health.node_timeline(view), health.alert_table(view, rows=max(3, 2 * view.count))])]
     if monitoring:
         found.append(Section("Is the watching well?", suite.at_a_glance(view)))
         found += suite.sections(view)

@@ -257,7 +257,7 @@ def engines(view: View) -> list[Tile]:
                 Column("reading", "Reading"),
                 Column("source", "Source"),
             ],
-            rows=8,
+            rows=min(14, 7 * count),
             width=12,
             sort="Reading" if view.single else "Node",
             descending=False,

@@ -30,7 +30,7 @@ def inventory(view: View) -> Tile:
             "Wrong: correct cluster.yaml and build the dashboards again.",
         ),
         "\n".join(lines),
-        height=max(5, round(2.2 + 0.75 * len(lines))),
+        height=max(5, round(2.4 + 0.75 * len(lines))),
     )
 
 

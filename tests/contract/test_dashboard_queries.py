@@ -130,6 +130,27 @@ def test_values_fit_their_unit(uid: str, store: Store) -> None:
 
 
 @pytest.mark.parametrize("uid", BOARDS)
+def test_columns_of_tables_are_there(uid: str, store: Store) -> None:
+    """Labels of the answers, and the values under the names that Grafana gives them: by query when there are several,
+    which then are merged."""
+    for row, panel in placed_panels(BOARDS[uid]):
+        if panel["type"] != "table" or (uid == "tierwatch-tier-5" and row in NANO_LACKS):
+            continue
+        references = [target["refId"] for target in targets(panel)]
+        several = len(references) > 1
+        there = {f"Value #{reference}" for reference in references} if several else {"Value"}
+        for target in targets(panel):
+            for labels, _ in rows_of(ask(store, target, nodes_for(uid, row))):
+                there |= set(labels)
+        steps = panel["transformations"]
+        assert [step["id"] for step in steps] == ["merge"] * several + ["filterFieldsByName", "organize"]
+        asked = steps[-2]["options"]["include"]["names"]
+        assert set(asked) <= there, (panel["title"], set(asked) - there)
+        assert set(asked) == set(steps[-1]["options"]["renameByName"])
+        assert [steps[-1]["options"]["indexByName"][name] for name in asked] == list(range(len(asked)))
+
+
+@pytest.mark.parametrize("uid", BOARDS)
 def test_variables_find_their_nodes(uid: str, store: Store) -> None:
     for variable in BOARDS[uid]["templating"]["list"]:
         if variable["type"] == "query":
