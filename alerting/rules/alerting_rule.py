@@ -112,6 +112,18 @@ def step(
     return Step(after, _changes(states, after))
 
 
+def next_timeout_ms(rule: AlertingRule, states: States, now_ms: int) -> int | None:
+    """The first time after ``now_ms`` at which ``for`` or ``keep_firing_for`` of an alert is over: then an evaluation
+    finds another state though nothing but the time has changed."""
+    ends = []
+    for alert in states.values():
+        if alert.state == "pending":
+            ends.append(alert.active_ms + rule.for_ms)
+        elif alert.state == "firing" and alert.keep_firing_since_ms is not None:
+            ends.append(alert.keep_firing_since_ms + rule.keep_firing_for_ms)
+    return min((end for end in ends if end > now_ms), default=None)
+
+
 def _present(rule: AlertingRule, alert: Alert | None, candidate: Candidate, now_ms: int, learning: bool) -> Alert:
     if alert is None or alert.state == "resolved":
         alert = Alert(candidate.labels, candidate.annotations, "pending", candidate.value, now_ms)

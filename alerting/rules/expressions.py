@@ -51,7 +51,14 @@ def value_problem(expr: nodes.Expr) -> str | None:
 def reads(rule: Rule, names: frozenset[str]) -> bool:
     """Whether any selector of the rule can match a series with one of the metric names. Queries in the texts of an
     alert do not count: they change no state."""
-    return any(all(matcher.matches(name) for matcher in on_name) for on_name in _on_names(rule.text) for name in names)
+    return any(_any_fits(on_name, names) for on_name in _on_names(rule.text))
+
+
+def _any_fits(on_name: Sequence[Matcher], names: frozenset[str]) -> bool:
+    exact = next((matcher.value for matcher in on_name if matcher.op == "="), None)
+    if exact is not None:  # nearly always; a page has hundreds of names, and rules are many
+        names = names & {exact}
+    return any(all(matcher.matches(name) for matcher in on_name) for name in names)
 
 
 @lru_cache(maxsize=4096)

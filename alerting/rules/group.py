@@ -12,7 +12,15 @@ from alerting.model.alert import Alert
 from alerting.model.labels import Labels
 from alerting.promql.errors import QueryError
 from alerting.promql.parse import parse
-from alerting.rules.alerting_rule import Candidate, Change, EvaluationError, Step, candidates, step
+from alerting.rules.alerting_rule import (
+    Candidate,
+    Change,
+    EvaluationError,
+    Step,
+    candidates,
+    next_timeout_ms,
+    step,
+)
 from alerting.rules.definitions import AlertingRule, Group, RecordingRule, Rule
 from alerting.rules.expressions import Evaluate
 from alerting.rules.missing import MissingData
@@ -24,6 +32,7 @@ from alerting.storage.ports import Storage, StorageError
 log = logging.getLogger(__name__)
 
 RING_SIZE = 20  # evaluations remembered for each rule
+PLACE_MS = 1000  # groups share the places of their interval: a wake-up costs more than most groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,8 @@ class RuleState:
         self.rule = rule
         self.rule_id = rule_id
         self.alerts: dict[Labels, Alert] = {}
+        self.timeout_ms: int | None = None
+        """When time alone will change an alert: the end of ``for`` or ``keep_firing_for``."""
         self.ring: tuple[Evaluation, ...] = ()
         self.writer: SeriesWriter | None = None
         self.unsaved = False
@@ -63,8 +74,14 @@ class RuleState:
     def last(self) -> Evaluation | None:
         return self.ring[-1] if self.ring else None
 
+    def set_alerts(self, alerts: dict[Labels, Alert], now_ms: int) -> None:
+        """The states as of ``now_ms``."""
+        self.alerts = alerts
+        self.timeout_ms = next_timeout_ms(self.rule, alerts, now_ms) if isinstance(self.rule, AlertingRule) else None
+
     def take_over(self, old: RuleState) -> None:
         """Go on where the same rule of an earlier configuration stopped."""
+        self.timeout_ms = old.timeout_ms
         self.alerts, self.ring, self.writer, self.unsaved = old.alerts, old.ring, old.writer, old.unsaved
 
     def end(self, now_ms: int) -> list[Alert]:
@@ -96,7 +113,7 @@ class RunningGroup:
         self.last_duration = 0.0
         self._around = around
         digest = hashlib.blake2b(group.source.encode(), digest_size=8).digest()
-        self._offset_ms = int.from_bytes(digest, "big") % self.interval_ms
+        self._offset_ms = int.from_bytes(digest, "big") % self.interval_ms // PLACE_MS * PLACE_MS
 
     @property
     def interval_ms(self) -> int:
@@ -104,8 +121,21 @@ class RunningGroup:
 
     def slot(self, now_ms: int) -> int:
         """The latest time at or before ``now_ms`` at which the group is due: always the same places on the clock,
-        spread over the interval by the group's name so that not all groups run at once."""
+        spread over the seconds of the interval by the group's name so that not all groups run at once."""
         return (now_ms - self._offset_ms) // self.interval_ms * self.interval_ms + self._offset_ms
+
+    def timed_out(self, now_ms: int) -> list[int]:
+        """The positions of rules with an alert whose ``for`` or ``keep_firing_for`` ended since their last evaluation:
+        they need not wait for the group's next time."""
+        return [
+            at for at, state in enumerate(self.rules) if state.timeout_ms is not None and state.timeout_ms <= now_ms
+        ]
+
+    def timeout_ms(self, now_ms: int) -> int | None:
+        """When the next rule will be among ``timed_out``; None when that is further away than the group's next time."""
+        ends = [state.timeout_ms for state in self.rules if state.timeout_ms is not None]
+        end = min(ends, default=None)
+        return end if end is not None and end - now_ms < self.interval_ms else None
 
     def evaluate(self, now_ms: int, positions: Collection[int] | None = None, *, learning: bool = False) -> Outcome:
         """Evaluate all rules, or those at the positions, at ``now_ms``. Never raises for what a rule did."""
@@ -116,6 +146,7 @@ class RunningGroup:
         chosen = [state for at, state in enumerate(self.rules) if positions is None or at in positions]
         for state in chosen:
             before = self._around.monotonic()
+            state.timeout_ms = None  # also when this evaluation fails: it is not tried again before the group's time
             samples, error = 0, ""
             try:
                 samples, found, written = self._one(state, now_ms, missing, learning)
@@ -148,7 +179,7 @@ class RunningGroup:
         after = self._alerts(state, state.rule, vector, now_ms, missing=missing, learning=learning)
         for change in after.changes:
             log.info("rule %s: %s", state.rule_id, change)
-        state.alerts = after.states
+        state.set_alerts(after.states, now_ms)
         state.unsaved = state.unsaved or bool(after.changes)
         return len(vector), after.changes, self._write(state, at_ms, alert_series(after.states))
 

@@ -43,6 +43,7 @@ class Options:
 class Stats:
     """Counters since the start, of rules unless said otherwise; durations in seconds.
 
+    ``early``: evaluations outside of the slots, because a series changed or an alert's time was over.
     ``missed``: times a group was due and could not run because the one before it took too long. ``refused``: frames
     the store did not take because the clock went back. ``store_errors``: saves of alert states that failed.
     """
@@ -55,6 +56,15 @@ class Stats:
     store_errors: int = 0
     seconds: float = 0.0
     last_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A group to evaluate: the rules at ``positions`` (None: all), for the time ``at_ms`` (None: now)."""
+
+    group: RunningGroup
+    positions: Collection[int] | None
+    at_ms: int | None = None
 
 
 class RuleManager:
@@ -107,7 +117,7 @@ class RuleManager:
         for rule_id, alerts in stored.alerts.items():
             going_on = restored(alerts, stored.seen_ms, now_ms, self._options.outage_tolerance_ms)
             if rule_id in known:
-                known[rule_id].alerts = {alert.labels: alert for alert in going_on}
+                known[rule_id].set_alerts({alert.labels: alert for alert in going_on}, now_ms)
                 known[rule_id].unsaved = tuple(going_on) != alerts
                 count += len(going_on)
             else:
@@ -139,11 +149,15 @@ class RuleManager:
         try:
             self._swap()
             self._watch_clock()
-            for group in self._groups:
-                await self._evaluate_early()
-                if (slot := self._due(group)) is not None:
-                    await self._evaluate(group, slot, None)
-            await self._evaluate_early()
+            jobs = [Job(group, None, slot) for group in self._groups if (slot := self._due(group)) is not None]
+            whole = {id(job.group) for job in jobs}
+            jobs += [
+                Job(group, positions)
+                for group in self._groups
+                if id(group) not in whole and (positions := group.timed_out(self._clock.now_ms()))
+            ]
+            while jobs := [*self._asked_for(), *jobs]:
+                jobs = jobs[await self._evaluate(jobs) :]
             await self._note()
         finally:
             self._busy = False
@@ -162,39 +176,63 @@ class RuleManager:
         return now_ms if last is None else slot
 
     def _until_due(self) -> float:
-        """Seconds until the next group is due; 0 when something waits."""
+        """Seconds until something is due: a group, or an alert whose time is over; 0 when something waits."""
         if self._early or self._pending is not None:
             return 0.0
         now_ms = self._clock.now_ms()
         waits = [group.slot(now_ms) + group.interval_ms - now_ms for group in self._groups]
+        waits += [end_ms - now_ms for group in self._groups if (end_ms := group.timeout_ms(now_ms)) is not None]
         return max(0.001, min(waits, default=1000) / 1000)
 
-    async def _evaluate_early(self) -> None:
+    def _asked_for(self) -> list[Job]:
         """What was asked for with ``evaluate_now``; it does not wait for the groups that are due."""
+        if not self._early:
+            return []
         names, self._early = frozenset(self._early), set()
-        if not names:
-            return
-        for group in self._groups:
-            positions = affected(group.group.rules, names)
-            if positions:
-                self.stats.early += len(positions)
-                await self._evaluate(group, self._clock.now_ms(), positions)
+        found = [(group, affected(group.group.rules, names)) for group in self._groups]
+        return [Job(group, positions) for group, positions in found if positions]
 
-    async def _evaluate(self, group: RunningGroup, at_ms: int, positions: Collection[int] | None) -> None:
-        # A slot just before an early evaluation would go back in time; a clock set back far is believed.
-        if group.last_ms is not None and 0 <= group.last_ms - at_ms <= group.interval_ms:
-            at_ms = group.last_ms + 1
+    async def _evaluate(self, jobs: Sequence[Job]) -> int:
+        """Do the jobs in order, up to where an early evaluation was asked for; returns how many were done.
+
+        One trip to the worker thread for all of them: waking threads costs as much as evaluating a small group.
+        """
         learning = self._still_learning()
-        started = self._around.monotonic()
-        outcome = await asyncio.to_thread(group.evaluate, at_ms, positions, learning=learning)
-        self._count(outcome, self._around.monotonic() - started)
-        told = list(outcome.told)
+        outcomes = await asyncio.to_thread(self._work, jobs, learning)
+        told: list[tuple[list[Alert], int]] = []
+        for job, (outcome, seconds) in zip(jobs, outcomes, strict=False):
+            self._count(outcome, seconds)
+            if job.at_ms is None:
+                self.stats.early += outcome.evaluations
+            if outcome.told:
+                told.append((list(outcome.told), outcome.at_ms))
+        last_ms = outcomes[-1][0].at_ms
         if self._orphans and not learning:
-            told += resolved_now(self._orphans, at_ms)
+            told.append((resolved_now(self._orphans, last_ms), last_ms))
             self._orphans = []
         # Told first, saved second: a crash in between tells twice, which the receiver can see, never not at all.
-        self._sink.update(told, at_ms)
-        await self._save([state for state in group.rules if state.unsaved])
+        # That nothing fires is news too: whoever listens measures by it how long an alert has been missing.
+        for alerts, at_ms in told or [([], last_ms)]:
+            self._sink.update(alerts, at_ms)
+        done = {id(job.group): job.group for job in jobs[: len(outcomes)]}
+        await self._save([state for group in done.values() for state in group.rules if state.unsaved])
+        return len(outcomes)
+
+    def _work(self, jobs: Sequence[Job], learning: bool) -> list[tuple[Outcome, float]]:
+        """In the worker thread: at least the first job, each with the seconds it took."""
+        done: list[tuple[Outcome, float]] = []
+        for job in jobs:
+            if done and self._early:
+                break
+            group = job.group
+            at_ms = self._clock.now_ms() if job.at_ms is None else job.at_ms
+            # A slot just before an early evaluation would go back in time; a clock set back far is believed.
+            if group.last_ms is not None and 0 <= group.last_ms - at_ms <= group.interval_ms:
+                at_ms = group.last_ms + 1
+            started = self._around.monotonic()
+            outcome = group.evaluate(at_ms, job.positions, learning=learning)
+            done.append((outcome, self._around.monotonic() - started))
+        return done
 
     def _watch_clock(self) -> None:
         """After a jump of the clock (a board without a clock chip learns the time late, a machine was asleep) all data

@@ -16,6 +16,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import is_stale
 from alerting.promql.errors import QueryTimeout
 from alerting.promql.nodes import Expr
+from alerting.promql.parse import parse
 from alerting.rules.group import RING_SIZE, RunningGroup
 from alerting.rules.manager import LEARNING_LIMIT_MS, NOTE_EVERY_MS, SETTLE_MS
 from alerting.rules.state_store import MemoryStateStore, SqliteStateStore, StoredStates
@@ -116,8 +117,119 @@ async def test_after_a_jump_of_the_clock_rules_wait_for_fresh_data(world: World)
 
 async def test_groups_are_spread_over_the_interval(world: World) -> None:
     text = "groups:\n" + "".join(f"  - {{name: g{n}}}\n" for n in range(40))
-    offsets = {RunningGroup(group, world.around).slot(10**12) for group in world.groups(text)}
-    assert len(offsets) > 30
+    slots = [RunningGroup(group, world.around).slot(10**12) for group in world.groups(text)]
+    assert set(slots) == {10**12 - back for back in (0, 1000, 2000, 3000, 4000)}
+    assert max(slots.count(slot) for slot in slots) < 20
+
+
+async def test_groups_of_one_place_make_one_trip_and_each_is_told(world: World) -> None:
+    text = "groups:\n" + "".join(
+        f"  - {{name: g{n}, rules: [{{alert: A{n}, expr: load > 5}}, {{alert: B{n}, expr: up == 0}}]}}\n"
+        for n in range(4)
+    )
+    world.put("load", 6, node="a")
+    manager = world.manager(text)
+    order: list[str] = []
+
+    class Asking(Listener):
+        def update(self, alerts: Sequence[Alert], now_ms: int) -> None:
+            super().update(alerts, now_ms)
+            order.append(alerts[0].name)
+
+    manager._sink = Asking()
+    await manager.turn()
+    assert order == ["A0", "A1", "A2", "A3"]
+    world.put("up", 0, node="a")
+    manager.evaluate_now(["up"])
+    order.clear()
+    world.clock.advance(5)
+    world.put("load", 6, node="a")
+    await manager.turn()
+    assert manager.stats.evaluations == 8 + 4 + 8
+    assert manager.stats.early == 4
+    assert len(order) == 8
+    assert [alert.state for alert in manager.active()] == ["firing"] * 8
+
+
+async def test_what_is_asked_for_meanwhile_goes_before_the_groups_that_wait(world: World) -> None:
+    read: list[str] = []
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        if not read:
+            manager._early.add("up")
+        read.append("up" if expr == parse("up == 0") else "load")
+        return world.around.evaluate(expr, time_ms)
+
+    one = "{name: g%d, rules: [{alert: A%d, expr: load > 5}, {alert: B%d, expr: up == 0}]}"
+    text = f"groups: [{', '.join(one % (number, number, number) for number in range(3))}]"
+    manager = world.manager(text, around=dataclasses.replace(world.around, evaluate=evaluate))
+    await manager.turn()
+    assert read == ["load", "up", *(["up"] * 3), *(["load", "up"] * 2)]
+
+
+async def test_an_alert_fires_when_its_time_is_over_not_at_the_groups_next_time(world: World) -> None:
+    manager = world.manager("groups: [{name: g, rules: [{alert: Down, expr: up == 0, for: 7s}, {alert: X, expr: up}]}]")
+    await manager.turn()
+    world.clock.advance(1.25)
+    world.put("up", 0, node="a")
+    manager.evaluate_now(["up"])
+    await manager.turn()
+    (alert,) = [alert for alert in manager.active() if alert.name == "Down"]
+    assert (alert.state, alert.active_ms) == ("pending", world.clock.now_ms())
+    world.clock.advance(6.999)
+    await manager.turn()
+    before = manager.stats.evaluations
+    assert states(manager.active())["Down"] == "pending"
+    assert manager._until_due() == pytest.approx(0.001)
+    world.clock.advance(0.001)
+    await manager.turn()
+    assert states(manager.active())["Down"] == "firing"
+    assert manager.stats.evaluations == before + 1, "only the rule whose time was over"
+    assert world.listener.heard[-1][0] == alert.active_ms + 7000
+    await manager.turn()
+    assert manager.stats.evaluations == before + 1
+
+
+async def test_an_alert_resolves_when_it_was_kept_firing_long_enough(world: World) -> None:
+    text = "groups: [{name: g, rules: [{alert: Down, expr: up == 0, keep_firing_for: 7s}]}]"
+    world.put("up", 0, node="a")
+    manager = world.manager(text)
+    await manager.turn()
+    world.clock.advance(0.5)
+    world.put("up", 1, node="a")
+    manager.evaluate_now(["up"])
+    await manager.turn()
+    since = world.clock.now_ms()
+    world.clock.advance(6.9)
+    await manager.turn()
+    assert states(manager.active()) == {"Down": "firing"}
+    world.clock.advance(0.1)
+    await manager.turn()
+    assert (world.listener.heard[-1]) == (since + 7000, ["Down resolved"])
+
+
+@pytest.mark.parametrize("trouble", ["learning", "failing"])
+async def test_a_time_that_is_over_and_changes_nothing_is_not_tried_again_and_again(world: World, trouble: str) -> None:
+    fails: list[bool] = []
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        if fails:
+            raise QueryTimeout("too slow")
+        return world.around.evaluate(expr, time_ms)
+
+    text = "groups: [{name: g, rules: [{alert: Down, expr: up == 0, for: 2s}]}]"
+    world.put("up", 0, node="a")
+    around = dataclasses.replace(world.around, evaluate=evaluate)
+    manager = world.manager(text, around=around, ready=lambda _: trouble != "learning")
+    await manager.turn()
+    if trouble == "failing":
+        fails.append(True)
+    world.clock.advance(2)
+    for _ in range(5):
+        await manager.turn()
+        world.clock.advance(0.01)
+    assert manager.stats.evaluations in (2, 3), "the first, the one at the end, perhaps the group's own"
+    assert manager._until_due() > 0.5
 
 
 async def test_a_change_of_a_series_evaluates_only_the_rules_that_read_it(world: World) -> None:
