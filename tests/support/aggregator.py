@@ -67,6 +67,8 @@ class Aggregator:
         self.data = folder / "data"
         self.log = folder / "aggregator.log"
         self.url = ""
+        # Words before the command, such as unshare's.
+        self.prefix: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,7 +78,7 @@ class Aggregator:
 
     def launch(self, *more: str) -> None:
         """Start without waiting for anything."""
-        command = [sys.executable, "-m", "tierwatch", "aggregator", "--config", str(self.config)]
+        command = [*self.prefix, sys.executable, "-m", "tierwatch", "aggregator", "--config", str(self.config)]
         command += ["--data", str(self.data), "--listen", "127.0.0.1:0", *more]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -39,8 +39,8 @@ class HostileServer:
 
 
 @asynccontextmanager
-async def hostile(behaviour: Behaviour) -> AsyncIterator[HostileServer]:
-    """A server on a free loopback port. What still hangs at the end is cut."""
+async def hostile(behaviour: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[HostileServer]:
+    """A server on a free port of a loopback address. What still hangs at the end is cut."""
     server = HostileServer(behaviour)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -48,7 +48,7 @@ async def hostile(behaviour: Behaviour) -> AsyncIterator[HostileServer]:
         task = asyncio.get_running_loop().create_task(server.serve(reader, writer))
         tasks.add(task)
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    listener = await asyncio.start_server(accept, host, 0)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

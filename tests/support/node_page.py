@@ -25,8 +25,9 @@ node_thermal_zone_temp{type="cpu-thermal",zone="0"} 48.5
 class NodePage:
     """Use as a context manager; ``page`` may be changed while it runs."""
 
-    def __init__(self, page: str = PAGE) -> None:
+    def __init__(self, page: str = PAGE, host: str = "127.0.0.1") -> None:
         self.page = page
+        self.host = host
         self.port = 0
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -52,7 +53,7 @@ class NodePage:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # the other side went away
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = Server((self.host, self.port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
