@@ -145,6 +145,11 @@ def test_the_exporters_filter_works_with_the_systemd_of_jetpack_4() -> None:
     assert {word.lstrip("~") for line in lines for word in line.split() if "@" in word} <= known
 
 
+def test_the_aggregators_sandbox_leaves_it_its_own_metrics() -> None:
+    aggregator = dict(settings(ROOT / "deploy" / "systemd" / "tierwatch-aggregator.service"))
+    assert aggregator.get("ProcSubset", "all") == "all"  # /proc/stat: process_start_time_seconds
+
+
 def test_the_exporters_sandbox_hides_nothing_that_is_measured() -> None:
     """What each of these took from the page when the unit ran in a booted host; see the unit's comments."""
     exporter = dict(settings(ROOT / "deploy" / "systemd" / "tierwatch-exporter.service"))
