@@ -169,8 +169,8 @@ class Head:
         Right only while times ascend, which ``append`` and ``start_over`` see to.
         """
         times = self._times[: self._count]
-        low = int(np.searchsorted(times, start_ms))
-        high = int(np.searchsorted(times, end_ms, side="right"))
+        low = int(times.searchsorted(start_ms))
+        high = int(times.searchsorted(end_ms, side="right"))
         return times[low:high], self._values[low:high]
 
     def column_of(self, series_id: int) -> int | None:

@@ -22,6 +22,9 @@ from alerting.storage.ports import Instant, Runs
 from alerting.storage.query import Source
 from alerting.storage.registry import PLANS, Registry, Series
 
+_NO_TIMES: IntArray = np.empty(0, np.int64)
+_NO_VALUES: FloatArray = np.empty(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -58,6 +61,8 @@ class Quick:
         self._max_samples = max_samples
         self._lock = threading.Lock()
         self._plans: OrderedDict[tuple[Matcher, ...], Plan] = OrderedDict()
+        # By the identity of the matchers, which are held: (matchers, version of the registry, plan).
+        self._asked: dict[int, tuple[tuple[Matcher, ...], int, Plan]] = {}
 
     def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
         """See ``QuickQuerier``."""
@@ -82,8 +87,8 @@ class Quick:
         plan = self._plan(matchers)
         if not plan.distinct:
             return None
-        times: list[IntArray | None] = [None] * len(plan.labels)
-        values: list[FloatArray | None] = [None] * len(plan.labels)
+        times: list[IntArray] = [_NO_TIMES] * len(plan.labels)
+        values: list[FloatArray] = [_NO_VALUES] * len(plan.labels)
         size = 0
         for part in plan.parts:
             head = part.source.head
@@ -94,13 +99,25 @@ class Quick:
             size += len(rows_ms) * len(part.columns)
             if size > self._max_samples:
                 return None
-            if len(rows_ms):
-                _take(part, rows_ms, rows, times, values)
+            for place, row in zip(part.places, rows[:, part.columns].T, strict=True):
+                times[place], values[place] = rows_ms, row
         return _runs(plan.labels, times, values)
 
     def _plan(self, matchers: Sequence[Matcher]) -> Plan:
-        key = tuple(matchers)
-        series = self._registry.resolve(matchers)
+        # A rule asks with the same tuple each time: no need to hash its matchers.
+        asked = self._asked.get(id(matchers))
+        if asked is not None and asked[0] is matchers and asked[1] == self._registry.version:
+            return asked[2]
+        version = self._registry.version
+        plan = self._shared_plan(tuple(matchers))
+        if isinstance(matchers, tuple):
+            if len(self._asked) >= PLANS:
+                self._asked.clear()
+            self._asked[id(matchers)] = (matchers, version, plan)
+        return plan
+
+    def _shared_plan(self, key: tuple[Matcher, ...]) -> Plan:
+        series = self._registry.resolve(key)
         with self._lock:
             plan = self._plans.get(key)
             if plan is not None and plan.series is series:
@@ -140,27 +157,21 @@ class Quick:
         )
 
 
-def _take(
-    part: Part, rows_ms: IntArray, rows: FloatArray, times: list[IntArray | None], values: list[FloatArray | None]
-) -> None:
-    """The samples of a source's series, put at their places."""
-    matrix = np.ascontiguousarray(rows[:, part.columns].T)
-    absent = matrix.view(np.int64) == ABSENT_BITS
-    if not absent.any():
-        for place, row in zip(part.places, matrix, strict=True):
-            times[place], values[place] = rows_ms, row
-        return
-    for place, row, gaps in zip(part.places, matrix, absent, strict=True):
-        times[place], values[place] = rows_ms[~gaps], row[~gaps]
-
-
-def _runs(labels: list[Labels], times: list[IntArray | None], values: list[FloatArray | None]) -> Runs:
-    kept_times = [run for run in times if run is not None and len(run)]
-    if len(kept_times) < len(labels):
-        labels = [one for one, run in zip(labels, times, strict=True) if run is not None and len(run)]
+def _runs(labels: list[Labels], times: list[IntArray], values: list[FloatArray]) -> Runs:
+    """Absent places taken out, and series that have nothing else."""
     bounds = np.zeros(len(labels) + 1, np.int64)
     if not labels:
         return Runs([], np.empty(0, np.int64), np.empty(0), bounds)
-    np.cumsum([len(run) for run in kept_times], out=bounds[1:])
-    kept_values = [run for run in values if run is not None and len(run)]
-    return Runs(labels, np.concatenate(kept_times), np.concatenate(kept_values), bounds)
+    np.cumsum([len(run) for run in times], out=bounds[1:])
+    all_times, all_values = np.concatenate(times), np.concatenate(values)
+    given = all_values.view(np.int64) != ABSENT_BITS
+    if not given.all():
+        before = np.zeros(len(given) + 1, np.int64)
+        np.cumsum(given, out=before[1:])
+        bounds = before[bounds]
+        all_times, all_values = all_times[given], all_values[given]
+    lengths = np.diff(bounds)
+    if not lengths.all():
+        labels = [one for one, length in zip(labels, lengths.tolist(), strict=True) if length]
+        bounds = np.concatenate((bounds[:1], bounds[1:][lengths > 0]))
+    return Runs(labels, all_times, all_values, bounds)

@@ -37,6 +37,11 @@ class Registry:
         self._plans: OrderedDict[tuple[Matcher, ...], tuple[int, tuple[Series, ...]]] = OrderedDict()
         self._unsaved: dict[int, Series] = {}
 
+    @property
+    def version(self) -> int:
+        """Another one whenever series came or went."""
+        return self._version
+
     def __len__(self) -> int:
         return len(self._by_id)
 
