@@ -118,7 +118,7 @@ def _loss(step: Step, alive: list[Branch]) -> str:
     if not step.failover:
         return "fail"
     names = _names(tuple(branch.steps[0] for branch in alive))
-    return f"lose their way, {names} take{'s' if len(alive) == 1 else ''} over"
+    return f"go to {names} instead"
 
 
 def _names(names: tuple[str, ...], most: int = 4) -> str:
