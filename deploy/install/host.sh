@@ -17,6 +17,11 @@ place() {
     sh "$home/deploy/install/conffile.sh" "$home/config/$1" "$etc/$1" "$etc/.shipped"
 }
 
+# Not in the image of a card that is being built: there is no systemd running to tell.
+reload() {
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload
+}
+
 unit() {
     if ! cmp -s "$home/deploy/systemd/$1" "$units/$1"; then
         install -m 644 "$home/deploy/systemd/$1" "$units/$1"
@@ -32,7 +37,7 @@ remove() {
             echo "removed  $units/$name.service"
         fi
     done
-    systemctl daemon-reload
+    reload
     echo "Still there, because they are yours: $etc, /var/lib/tierwatch (what was measured), $home, the user tierwatch."
     echo "To remove them too: sudo rm -rf $etc /var/lib/tierwatch $home && sudo userdel tierwatch"
 }
@@ -72,10 +77,10 @@ if [ ! -e "$etc/environment" ]; then
     install -m 600 "$home/deploy/systemd/environment.example" "$etc/environment"
     echo "new      $etc/environment"
 fi
-systemctl daemon-reload
+reload
 services=tierwatch-exporter
 [ "$role" = node ] || services="tierwatch-exporter tierwatch-aggregator"
-if systemctl --quiet is-active tierwatch-exporter; then
+if systemctl --quiet is-active tierwatch-exporter 2>/dev/null; then
     echo "Next: sudo systemctl restart $services"
 else
     echo "Next: look at $etc/cluster.yaml and $etc/environment, then: sudo systemctl enable --now $services"
