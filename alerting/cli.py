@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.daemon.footprint import limit_arenas, map_from, release_startup_garbage
 from config.daemon.log import event, to_stderr
 from config.daemon.notify import ServiceManager
 from config.load import default_directory
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from alerting.app import App
 
 log = logging.getLogger("alerting")
+
+LARGE_BYTES = 1 << 20  # what a query over days allocates; rules stay far below
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,6 +44,8 @@ def main(argv: Sequence[str]) -> int:
             parser.error(f"--listen {arguments.listen!r}: expected HOST:PORT, such as 127.0.0.1:9190")
         listen = (host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port))  # noqa: S104 - asked for in so many words
 
+    limit_arenas()
+    map_from(LARGE_BYTES)
     from alerting.app import App, CannotStart, Options
     from alerting.storage.ports import StorageError
 
@@ -71,6 +76,7 @@ async def serve(app: App, manager: ServiceManager) -> int:
     # From the first moment on: its default would end a process that is still starting.
     loop.add_signal_handler(signal.SIGHUP, wanted.set)
     await app.start()
+    release_startup_garbage()
     manager.tell("READY=1")
     reloading = loop.create_task(_reload_when(wanted, app))
     failed = loop.create_task(app.wait_failed())

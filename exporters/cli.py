@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.daemon.footprint import limit_arenas, release_startup_garbage
 from config.daemon.log import event, to_stderr
 from config.daemon.notify import ServiceManager
 from exporters import board_options, registry
 from exporters.collectors import filesystem
 from exporters.collectors.own import Identity
-from exporters.footprint import limit_arenas, release_startup_garbage
 from exporters.runner import DEADLINE
 from exporters.sources.files import Roots
 from exporters.startup import NoEntry, look_up_in_child

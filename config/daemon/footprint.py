@@ -1,0 +1,42 @@
+"""Keeps a process small for the months it runs.
+
+glibc gives each thread its own heap ("arena"), and daemons start threads for what blocks: without a limit their free
+space adds up. Large arrays are better asked of the kernel one by one: what is freed goes back at once, instead of
+leaving a hole in the heap below what was allocated later. What importing left behind is handed back once, before
+serving. Other C libraries have none of these knobs, nor the problem.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+# malloc.h
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+
+def limit_arenas() -> None:
+    """One heap for all threads; to be called before there are any."""
+    _mallopt(_M_ARENA_MAX, 1)
+
+
+def map_from(size: int) -> None:
+    """Allocations of this many bytes or more get pages of their own. Also stops glibc from raising that size by itself
+    (to 32 MiB) whenever a large one is freed."""
+    _mallopt(_M_MMAP_THRESHOLD, size)
+
+
+def release_startup_garbage() -> None:
+    """Collect what starting up left, exempt what stays from later collections, give free pages back to the kernel."""
+    gc.collect()
+    gc.freeze()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+def _mallopt(what: int, value: int) -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(what, value)
