@@ -21,6 +21,9 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("demo",): ("deploy.demo.cli:main", "run the whole suite on this machine; demo fail NODE, demo heal NODE"),
 }
 
+# What shells say of a program that Ctrl-C ended.
+INTERRUPTED = 130
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit status."""
@@ -34,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for length in (2, 1):
         verb = tuple(words[:length])
         if verb in VERBS:
-            return load(VERBS[verb][0])(words[length:])
+            try:
+                return load(VERBS[verb][0])(words[length:])
+            except KeyboardInterrupt:  # before or after the time in which the verb listens for it
+                return INTERRUPTED
     print(f"tierwatch: unknown command {' '.join(words[:2])!r}\n\n{usage()}", file=sys.stderr)
     return 2
 

@@ -34,9 +34,13 @@ class Control:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_MAX_LINE)
-        self._path.chmod(0o600)
+        """Listen. Raises DemoError when the socket cannot be made (its path may be too long)."""
+        try:
+            self._path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_MAX_LINE)
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise DemoError(f"{self._path}: cannot be listened on: {error}") from error
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -97,8 +97,16 @@ def _claim(folder: Path) -> None:
             if "no demo is running" not in str(error):
                 raise DemoError("a demo is running already; stop it with Ctrl-C in its terminal") from error
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "logs").mkdir(parents=True, mode=0o700)
-    (folder / "data").mkdir(mode=0o700)
+    try:
+        # Made here and by nobody else: in /tmp a folder of this name may be somebody's trap.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        (folder / "logs").mkdir()
+        (folder / "data").mkdir(mode=0o700)
+    except OSError as error:
+        raise DemoError(
+            f"{folder}: cannot be made afresh ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
+        ) from error
 
 
 def say(text: str) -> None:
@@ -130,6 +138,7 @@ async def run_until_interrupted(folder: Path | None = None) -> int:
     if not starting.done():
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
+        say("stopped; nothing is left running")
         return 130
     try:
         plan = starting.result()
