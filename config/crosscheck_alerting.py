@@ -84,6 +84,10 @@ class _AlertingCheck:
                 continue
             if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
                 yield self._problem(path, f'expected a path inside this folder, such as rules/*.yml, got "{pattern}"')
+            elif any("**" in part and part != "**" for part in Path(pattern).parts):
+                yield self._problem(
+                    path, f'"**" stands for any folders and must be alone between slashes, got "{pattern}"'
+                )
             elif not _MAGIC & set(pattern) and not (self._directory / pattern).is_file():
                 yield self._problem(path, f'no file "{pattern}" in {self._directory}')
 

@@ -19,6 +19,7 @@ from config.yamlfile import read
 
 CLUSTER_FILE = "cluster.yaml"
 ALERTING_FILE = "alerting.yaml"
+_MISSING = "no such file; --config must name the folder that holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
     cluster = _cluster(directory, problems)
     alerting: Alerting | None = None
     urls: dict[str, tuple[Secret, ...]] = {}
-    document = read(directory / ALERTING_FILE, problems)
+    document = read(directory / ALERTING_FILE, problems, _MISSING)
     if document is not None:
         alerting = ShapeChecker(document, problems).to_struct(Alerting)
         problems.extend(check_alerting(alerting, document, directory))
@@ -70,7 +71,7 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
 
 
 def _cluster(directory: Path, problems: list[Problem]) -> Cluster | None:
-    document = read(directory / CLUSTER_FILE, problems)
+    document = read(directory / CLUSTER_FILE, problems, _MISSING)
     if document is None:
         return None
     cluster = ShapeChecker(document, problems).to_struct(Cluster)

@@ -28,8 +28,8 @@ class ConfigError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def unreadable(path: Path, error: OSError) -> Problem:
-    """The problem of a file that cannot be read, with what to do."""
+def unreadable(path: Path, error: OSError, missing: str = "no such file") -> Problem:
+    """The problem of a file that cannot be read; ``missing``: what to say when it is not there."""
     if isinstance(error, FileNotFoundError):
-        return Problem(str(path), 0, "no such file; --config must name the folder that holds it")
+        return Problem(str(path), 0, missing)
     return Problem(str(path), 0, f"cannot be read: {error.strerror or error}")

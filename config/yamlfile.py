@@ -82,8 +82,9 @@ class Document:
         return self.intact(path) and (*path, SOMETHING) not in self.broken
 
 
-def read(path: Path, problems: list[Problem]) -> Document | None:
-    """Read one file. What is wrong with it is added to ``problems``; None when there is no data to go on with."""
+def read(path: Path, problems: list[Problem], missing: str = "no such file") -> Document | None:
+    """Read one file. What is wrong with it is added to ``problems`` (``missing`` when it is not there); None when there
+    is no data to go on with."""
     try:
         # Opening a pipe would wait for a writer that may never come.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -92,7 +93,7 @@ def read(path: Path, problems: list[Problem]) -> Document | None:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        problems.append(unreadable(path, error))
+        problems.append(unreadable(path, error, missing))
         return None
     if len(data) > MAX_BYTES:
         problems.append(Problem(str(path), 0, f"larger than {MAX_BYTES // 1024 // 1024} MiB"))

@@ -283,3 +283,9 @@ def test_files_of_one_name_cannot_hold_groups_of_one_name(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         load_rules([one, two])
     assert str(caught.value) == f'{two}: group "g" is in {one} too, a file of the same name; rename one of the two'
+
+
+def test_a_rule_file_that_is_not_there_is_named_without_advice_for_other_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_rules([tmp_path / "none.yml"])
+    assert str(caught.value) == f"{tmp_path / 'none.yml'}: no such file"
