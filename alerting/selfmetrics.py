@@ -62,7 +62,12 @@ _STORE: Sequence[Row] = (
 _RULES: Sequence[Row] = (
     ("evaluations", "rule_evaluations_total", "counter", "Evaluations of rules."),
     ("failures", "rule_evaluation_failures_total", "counter", "Evaluations that failed."),
-    ("early", "rule_evaluations_early_total", "counter", "Evaluations made at once because a series changed."),
+    (
+        "early",
+        "rule_evaluations_early_total",
+        "counter",
+        "Evaluations made at once: a series changed, or an alert's time was over.",
+    ),
     ("missed", "rule_evaluations_missed_total", "counter", "Times a group was due and the one before still ran."),
     ("refused", "rule_refused_frames_total", "counter", "Results not stored because the clock went back."),
     ("store_errors", "rule_state_errors_total", "counter", "Failures to save the states of alerts."),
