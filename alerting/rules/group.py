@@ -25,6 +25,7 @@ from alerting.rules.definitions import AlertingRule, Group, RecordingRule, Rule
 from alerting.rules.expressions import Evaluate
 from alerting.rules.missing import MissingData
 from alerting.rules.recording_rule import record
+from alerting.rules.template import Template
 from alerting.rules.template_functions import TemplateSample
 from alerting.rules.writer import SeriesWriter, alert_series
 from alerting.storage.ports import Storage, StorageError
@@ -32,7 +33,7 @@ from alerting.storage.ports import Storage, StorageError
 log = logging.getLogger(__name__)
 
 RING_SIZE = 20  # evaluations remembered for each rule
-PLACE_MS = 1000  # groups share the places of their interval: a wake-up costs more than most groups
+PLACE_MS = 5000  # groups share the places of their interval: a wake-up costs more than most groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class RuleState:
     def __init__(self, rule: Rule, rule_id: str) -> None:
         self.rule = rule
         self.rule_id = rule_id
+        self.shown_labels = _texts(rule.labels) if isinstance(rule, AlertingRule) else rule.labels
+        self.shown_annotations = _texts(rule.annotations) if isinstance(rule, AlertingRule) else {}
         self.alerts: dict[Labels, Alert] = {}
         self.timeout_ms: int | None = None
         """When time alone will change an alert: the end of ``for`` or ``keep_firing_for``."""
@@ -121,7 +124,7 @@ class RunningGroup:
 
     def slot(self, now_ms: int) -> int:
         """The latest time at or before ``now_ms`` at which the group is due: always the same places on the clock,
-        spread over the seconds of the interval by the group's name so that not all groups run at once."""
+        spread over a long interval by the group's name so that not all groups run at once."""
         return (now_ms - self._offset_ms) // self.interval_ms * self.interval_ms + self._offset_ms
 
     def timed_out(self, now_ms: int) -> list[int]:
@@ -236,6 +239,11 @@ class RunningGroup:
                 state.take_over(old[state.rule_id])
                 taken.add(state.rule_id)
         return taken
+
+
+def _texts(templates: Mapping[str, Template]) -> dict[str, str]:
+    """As they were written."""
+    return {name: template.text for name, template in templates.items()}
 
 
 def resolved_now(alerts: Collection[Alert], now_ms: int) -> list[Alert]:

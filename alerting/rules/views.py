@@ -74,13 +74,15 @@ def rule_view(state: RuleState) -> RuleView:
         return RuleView(
             "recording", rule.name, rule.text, rule.labels, health, error, duration, at_ms, state.ring, rule.line
         )
-    alerts = tuple(alert for alert in state.alerts.values() if alert.state != "resolved")
+    alerts: tuple[Alert, ...] = ()
+    if state.alerts:
+        alerts = tuple(sorted((a for a in state.alerts.values() if a.state != "resolved"), key=lambda a: a.labels))
     names = {alert.state for alert in alerts}
     return RuleView(
         type="alerting",
         name=rule.name,
         query=rule.text,
-        labels={name: text.text for name, text in rule.labels.items()},
+        labels=state.shown_labels,
         health=health,
         last_error=error,
         evaluation_time=duration,
@@ -89,8 +91,8 @@ def rule_view(state: RuleState) -> RuleView:
         line=rule.line,
         duration=rule.for_ms / 1000,
         keep_firing_for=rule.keep_firing_for_ms / 1000,
-        annotations={name: text.text for name, text in rule.annotations.items()},
+        annotations=state.shown_annotations,
         state="firing" if "firing" in names else "pending" if "pending" in names else "inactive",
-        alerts=tuple(sorted(alerts, key=lambda alert: alert.labels)),
+        alerts=alerts,
         on_missing=rule.on_missing,
     )

@@ -87,7 +87,7 @@ class QuickQuerier(Querier, Protocol):
 
     def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
         """The newest sample in (time - lookback, time] of each series that matches; a series whose newest one is a
-        staleness marker is left out. None when that takes a ``select``: a time in the past, a store just opened.
+        staleness marker is left out. None when that takes a ``select``: a time long past, a store just opened.
         """
 
     def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:

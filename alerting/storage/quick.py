@@ -72,7 +72,7 @@ class Quick:
         times, values = self._newest.get(plan.slots)
         after_ms = time_ms - lookback_ms
         if len(times) and int(times.max()) > time_ms:
-            return None
+            return self._latest_before(matchers, time_ms, lookback_ms)
         unknown = plan.elsewhere or (len(times) and int(times.min()) == NEVER_MS)
         if unknown and any(part.source.blocks_end_ms > after_ms for part in plan.parts):
             return None  # what was not heard of since the start may still have a sample on disk
@@ -81,6 +81,16 @@ class Quick:
             return Instant(plan.labels, times, values)
         rows = keep.nonzero()[0]
         return Instant([plan.labels[row] for row in rows.tolist()], times[rows], values[rows])
+
+    def _latest_before(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
+        """Something newer came in between: a rule is evaluated for its time, a moment ago."""
+        runs = self.recent(matchers, time_ms - lookback_ms + 1, time_ms)
+        if runs is None:
+            return None
+        last = runs.bounds[1:] - 1
+        values = runs.values[last]
+        rows = (values.view(np.int64) != STALE_BITS).nonzero()[0]
+        return Instant([runs.labels[row] for row in rows.tolist()], runs.times[last[rows]], values[rows])
 
     def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
         """See ``QuickQuerier``."""

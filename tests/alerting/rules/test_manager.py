@@ -117,9 +117,15 @@ async def test_after_a_jump_of_the_clock_rules_wait_for_fresh_data(world: World)
 
 async def test_groups_are_spread_over_the_interval(world: World) -> None:
     text = "groups:\n" + "".join(f"  - {{name: g{n}}}\n" for n in range(40))
-    slots = [RunningGroup(group, world.around).slot(10**12) for group in world.groups(text)]
-    assert set(slots) == {10**12 - back for back in (0, 1000, 2000, 3000, 4000)}
-    assert max(slots.count(slot) for slot in slots) < 20
+    around = dataclasses.replace(world.around, default_interval_ms=30_000)
+    slots = [RunningGroup(group, around).slot(30_000_000) for group in world.groups(text)]
+    assert set(slots) == {30_000_000 - back for back in range(0, 30_000, 5000)}
+    assert max(slots.count(slot) for slot in slots) < 15
+
+
+async def test_groups_of_a_short_interval_run_together(world: World) -> None:
+    text = "groups:\n" + "".join(f"  - {{name: g{n}}}\n" for n in range(40))
+    assert {RunningGroup(group, world.around).slot(10**12 + 4999) for group in world.groups(text)} == {10**12}
 
 
 async def test_groups_of_one_place_make_one_trip_and_each_is_told(world: World) -> None:

@@ -96,9 +96,15 @@ def test_the_last_minutes_are_answered_through_seals(life: Life) -> None:
     life.store.close()
 
 
-def test_the_past_is_left_to_select(life: Life) -> None:
-    life.frames(10)
-    assert life.latest(back_ms=1) is None
+def test_a_moment_ago_is_answered_and_the_past_is_left_to_select(life: Life) -> None:
+    for _ in range(30):
+        life.frames(20)
+        for back, lookback in ((1, 1), (1, STEP_MS), (1, 60_000), (3 * STEP_MS, 60_000)):
+            found = life.latest(back, lookback)
+            assert found is not None
+            assert points(found) == life.expected(back, lookback)
+    assert life.store.stats().blocks
+    assert life.latest(back_ms=2 * LOOKBACK_MS) is None
     life.store.close()
 
 
