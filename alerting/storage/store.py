@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
@@ -47,7 +48,7 @@ class Store:
         self._upkeep = Upkeep(disk, self._chunks, self._registry, self._sources, options)
 
     @classmethod
-    def open(cls, path: Path, options: StoreOptions, now_ms: int) -> Store:
+    def open(cls, path: Path, options: StoreOptions, now_ms: int) -> Self:
         """The store in the file ``path``, made when missing; its folder must exist.
 
         A damaged file is moved aside (``NAME.corrupt-<now_ms>``) and the store starts empty. Raises StorageError when

@@ -34,10 +34,10 @@ WARM_ROUNDS = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """``milliseconds``: CPU of a round by part, medians. ``resident``: bytes, at the end."""
+    """``milliseconds``: CPU of a round by part, medians. ``resident``: bytes after each round."""
 
     milliseconds: dict[str, float]
-    resident: int = 0
+    resident: tuple[int, ...] = ()
 
 
 def write_config(folder: Path, ports: list[int], own_port: int) -> None:
@@ -103,7 +103,7 @@ def run(rounds: int) -> Cost:
         if part != "resident"
     }
     used["other"] = used["all"] - sum(seconds for part, seconds in used.items() if part != "all")
-    return Cost({part: seconds * 1000 for part, seconds in used.items()}, told[-1]["resident"])
+    return Cost({part: seconds * 1000 for part, seconds in used.items()}, tuple(one["resident"] for one in told))
 
 
 def simulate(rounds: int, history: int = 120, profile: cProfile.Profile | None = None) -> Cost:
@@ -142,7 +142,11 @@ def main() -> None:
     for part, milliseconds in cost.milliseconds.items():
         sys.stdout.write(f"{part:10} {milliseconds:8.2f} ms a round  {milliseconds / ROUND_S / 10:6.3f} % of a core\n")
     if cost.resident:
-        sys.stdout.write(f"resident   {cost.resident / 2**20:8.1f} MiB\n")
+        first, last, most = cost.resident[0], cost.resident[-1], max(cost.resident)
+        shown = ", ".join(
+            f"{word} {size / 2**20:.1f}" for word, size in (("first", first), ("last", last), ("most", most))
+        )
+        sys.stdout.write(f"resident   {shown} MiB\n")
 
 
 if __name__ == "__main__":

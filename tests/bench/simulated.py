@@ -85,7 +85,6 @@ class Simulation:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.number = 0
         self.store = CountingStore.open(folder / "metrics.db", StoreOptions(), START)
-        assert isinstance(self.store, CountingStore)
         config = load(CONFIG, {})
         self.nodes = [Node(target, self.store) for target in targets_of(config) if target.job == "node"]
         around = Surroundings(evaluate_with(Engine(self.store)), self.store, default_interval_ms=STEP_MS)
