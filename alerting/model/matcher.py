@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from alerting.model.regex import RegexError, compile_anchored
+from alerting.model.regex import Anchored, RegexError, compile_anchored
 
 Op = Literal["=", "!=", "=~", "!~"]
 
@@ -22,7 +21,7 @@ class Matcher:
     name: str
     op: Op
     value: str
-    _regex: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+    _regex: Anchored | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         if self.op in ("=~", "!~"):

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Protocol
+
+from alerting.model import linear
 
 
 class RegexError(ValueError):
@@ -38,12 +41,27 @@ _BOUNDS = {"A": "\\A", "z": "\\Z", "b": "\\b", "B": "\\B"}
 _POSSESSIVE = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[*+]")
 
 
+class Found(Protocol):
+    """A match: ``group`` as ``re.Match`` has it."""
+
+    def group(self, reference: int | str, /) -> str | None: ...
+
+
+class Anchored(Protocol):
+    """A compiled expression that is asked about whole texts."""
+
+    def fullmatch(self, text: str, /) -> Found | None: ...
+
+
 @lru_cache(maxsize=2048)
-def compile_anchored(pattern: str) -> re.Pattern[str]:
-    """The compiled expression; use ``fullmatch``. The dot matches newlines, as in Prometheus. Raises RegexError."""
+def compile_anchored(pattern: str) -> Anchored:
+    """The compiled expression; whatever it is, a match takes a time that grows with the text only. The dot matches
+    newlines, as in Prometheus. Raises RegexError."""
     try:
-        return re.compile(translate(pattern), re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as error:
+        text = translate(pattern)
+        tree = linear.parsed(text, re.DOTALL)
+        return re.compile(text, re.DOTALL) if linear.is_harmless(tree) else linear.LinearPattern(tree, re.DOTALL)
+    except (re.error, OverflowError, RecursionError, linear.TooLarge) as error:
         raise RegexError(f"bad regular expression {pattern!r}: {error}") from error
 
 

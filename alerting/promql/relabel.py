@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from alerting.model.labels import METRIC_NAME, Labels
 from alerting.model.matcher import Matcher
-from alerting.model.regex import compile_anchored
+from alerting.model.regex import Found, compile_anchored
 from alerting.promql.grid import Grid, merged
 
 # $name, ${name}, $1, ${1}, $$: the template of Go's regexp.Expand.
@@ -40,7 +40,7 @@ def _relabelled(grid: Grid, change: Callable[[Labels], Labels]) -> Grid:
     return merged(Grid([change(labels) for labels in grid.labels], grid.values, grid.present))
 
 
-def _expanded(template: str, match: re.Match[str]) -> str:
+def _expanded(template: str, match: Found) -> str:
     def group(reference: re.Match[str]) -> str:
         if reference.group(1):
             return "$"
