@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from alerting.model.labels import METRIC_NAME, Labels
 from alerting.model.matcher import Matcher
 from alerting.model.regex import Found, compile_anchored
+from alerting.promql.errors import ExecutionError
 from alerting.promql.grid import Grid, merged
+
+# As many as a scraped label may have bytes by default.
+MAX_CHARACTERS = 4096
 
 # $name, ${name}, $1, ${1}, $$: the template of Go's regexp.Expand.
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
@@ -25,15 +29,22 @@ def label_replace(grid: Grid, target: str, template: str, source: str, pattern: 
             match = regex.fullmatch(value)
             cache[value] = None if match is None else _expanded(template, match)
         new = cache[value]
-        return labels if new is None else labels.merged(((target, new),))
+        return labels if new is None else labels.merged(((target, _bounded(new)),))
 
     return _relabelled(grid, replaced)
 
 
 def label_join(grid: Grid, target: str, separator: str, sources: Sequence[str]) -> Grid:
     return _relabelled(
-        grid, lambda labels: labels.merged(((target, separator.join(labels.get(name) for name in sources)),))
+        grid, lambda labels: labels.merged(((target, _bounded(separator.join(map(labels.get, sources)))),))
     )
+
+
+def _bounded(value: str) -> str:
+    """A short query can ask for long labels on thousands of series. Raises ExecutionError."""
+    if len(value) > MAX_CHARACTERS:
+        raise ExecutionError(f"a label would get more than {MAX_CHARACTERS} characters")
+    return value
 
 
 def _relabelled(grid: Grid, change: Callable[[Labels], Labels]) -> Grid:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
+from alerting.model.linear import is_harmless, parsed
 from alerting.model.regex import RegexError, translate
 from alerting.rules.gofmt import float_text, plain, sprint, sprintf, type_name
 from config.units import parse_duration
@@ -146,7 +147,10 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     if len(pattern) > _MAX_PATTERN:
         raise CallError("the regular expression is too long")
     try:
-        return re.compile(translate(pattern))
+        text = translate(pattern)
+        if not is_harmless(parsed(text, 0)):
+            raise CallError("a repetition inside another may take for ever; write the regular expression without")
+        return re.compile(text)
     except (RegexError, re.error, OverflowError, RecursionError) as error:
         raise CallError(f"error parsing regexp: {error}") from error
 

@@ -169,6 +169,8 @@ def test_a_long_range_is_answered_in_pieces(querier: MemoryQuerier, text: str, m
         ('-{__name__=~"x_total|gone",instance=~"a|"}', None),
         ("sum without (instance) (x_total) or label_replace(x_total, 'instance', '', '', '')", "same labelset"),
         ("label_join(x_total, 'instance', '', 'job')", "same labelset"),
+        (f"label_join(x_total, 'new', '{'-' * 3000}', 'job', 'job', 'job')", "more than 4096 characters"),
+        (f"label_replace(x_total, 'new', '{'$1' * 4097}', 'instance', '(.)')", "more than 4096 characters"),
         ("topk(NaN, x_total)", "Parameter value is NaN"),
         ("topk(1e30, x_total)", "overflows int64|Parameter"),
     ],

@@ -77,6 +77,7 @@ def failing(text: str) -> Sequence[TemplateSample]:
         ("{{ $value.x }}", "can't evaluate field x in type float64"),
         ("{{ range $value }}{{ end }}", "range can't iterate over 12.5"),
         ('{{ match "(" "x" }}', "error calling match: error parsing regexp"),
+        ('{{ match "(a+)+!" "aaaa" }}', "error calling match: a repetition inside another"),
         ("{{ index $labels 1 }}", "error calling index: value has type int; should be string"),
     ],
 )
