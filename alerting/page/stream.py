@@ -24,6 +24,7 @@ StatusSource = Callable[[], Awaitable[dict[str, Any]]]
 _MAX_VIEWERS = 32
 _REFRESH_SECONDS = 5.0
 _BEAT_SECONDS = 5.0
+_STUCK_SECONDS = 30.0
 _FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
@@ -123,16 +124,28 @@ class Page:
                     async with asyncio.timeout(_BEAT_SECONDS):
                         await viewer.wait()
                 except TimeoutError:
-                    await response.write(b"event: beat\ndata: 1\n\n")
+                    await _send(request, response, b"event: beat\ndata: 1\n\n")
                     continue
                 viewer.clear()
                 if not self._closing:
-                    await response.write(self._payload)
+                    await _send(request, response, self._payload)
         except ConnectionError:
             log.debug("a browser went away")
         finally:
             self._viewers.discard(viewer)
         return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    """Raises ConnectionError when the browser is gone, or takes nothing for long: a phone that sleeps may hold its
+    connection for hours, and its place is for others."""
+    try:
+        async with asyncio.timeout(_STUCK_SECONDS):
+            await response.write(data)
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError("nothing was read for too long") from error
 
 
 def _json(status: dict[str, Any]) -> str:

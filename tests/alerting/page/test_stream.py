@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 
 from alerting.page.stream import Page
@@ -16,6 +17,7 @@ class Source:
         self.asked = 0
         self.broken = False
         self.figure = 1.0
+        self.padding = ""
         self.at_work = 0
         self.most_at_work = 0
 
@@ -28,7 +30,7 @@ class Source:
         self.most_at_work = max(self.most_at_work, self.at_work)
         await asyncio.sleep(0.001)
         self.at_work -= 1
-        return {"number": number, "figure": self.figure}
+        return {"number": number, "figure": self.figure, "padding": self.padding}
 
 
 @asynccontextmanager
@@ -137,3 +139,19 @@ async def test_many_who_ask_at_once_are_answered_one_after_the_other() -> None:
 
         assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {200}
     assert source.most_at_work == 1
+
+
+async def test_a_browser_that_reads_nothing_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerting.page.stream._STUCK_SECONDS", 0.2)
+    source = Source()
+    source.padding = "x" * 8_000_000  # more than the kernel takes in for it
+    async with serving(source) as (page, url):
+        host, port = url.removeprefix("http://").split(":")
+        _, asleep = await asyncio.open_connection(host, int(port), limit=1024)
+        asleep.write(b"GET /page/stream HTTP/1.1\r\nHost: hub\r\n\r\n")
+        async with asyncio.timeout(5):
+            while not page.viewers:  # noqa: ASYNC110 - a number of the page, no event
+                await asyncio.sleep(0.01)
+            while page.viewers:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        asleep.close()
