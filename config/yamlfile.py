@@ -238,5 +238,6 @@ class _Builder:
 
 def dump(value: Any) -> str:
     """Plain data as YAML text that ``parse`` reads back, in the order given."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    # ASCII only: PyYAML writes the line ends of Unicode as they are and reads them back as others.
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
     return text

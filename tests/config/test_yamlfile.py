@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.problems import Problem
@@ -170,5 +170,7 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
         max_leaves=10,
     ).map(lambda value: {"top": value})
 )
+@example({"top": "\x85"})
+@example({"top": ["a\u2028b", "ä→🔥"]})
 def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
     assert sound(dump(value)).value == value
