@@ -8,7 +8,7 @@ REQ    := deploy/requirements
 COMPILE = $(BIN)/python -m compileall -q tierwatch.py config exporters alerting dashboards deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards golden clean lock
+.PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards clean lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
