@@ -90,7 +90,8 @@ class Tab:
 async def browser() -> AsyncIterator[Tab]:
     """A new Chromium with an empty profile, ended on leaving."""
     program = need("chromium")
-    with tempfile.TemporaryDirectory() as profile:
+    # Its last child may still write while the folder goes.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             program,
             *_FLAGS,
