@@ -198,10 +198,13 @@ class Head:
         gone = self._count - keep
         times, values = self._times, self._values
         capacity = max(ROWS, 1 << (keep * 2).bit_length())
+        # Columns come nearly all with the first page, and leave a quarter of room unused.
+        columns = min(values.shape[1], len(self._ids) + COLUMNS)
         self._times = np.zeros(capacity, np.int64)
-        self._values = _blank(capacity, values.shape[1])
+        self._values = _blank(capacity, columns)
+        self._live = self._live[:columns].copy()
         self._times[:keep] = times[gone : gone + keep]
-        self._values[:keep] = values[gone : gone + keep]
+        self._values[:keep] = values[gone : gone + keep, :columns]
         self._count = keep
         self._first += gone
         self.saved = max(self.saved, self._first)
