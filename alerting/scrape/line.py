@@ -17,17 +17,18 @@ EXCERPT_BYTES = 60
 # The possessive quantifiers keep a hostile line linear: nothing is ever tried twice.
 _HEAD = re.compile(
     rb"""[ \t]*+([a-zA-Z_:][a-zA-Z0-9_:]*+)
-         ([ \t]*+\{([^"}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"}]*+)*+)\})?+""",
+         ([ \t]*+\{([^"}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*"[^"}]*+)*)\})?""",
     re.VERBOSE,
 )
 _PAIR = re.compile(
     rb"""[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+
-         "([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+(,|\Z)""",
+         "([^"\\]*+(?:\\.[^"\\]*+)*)"[ \t]*+(,|\Z)""",
     re.VERBOSE,
 )
-_TAIL = re.compile(rb"[ \t]*+([^ \t]++)(?:[ \t]++([^ \t#]++))?+[ \t]*+(#[ \t]*+\{.*)?+\Z")
-_TIMESTAMP = re.compile(rb"[-+]?[0-9]++(?:\.[0-9]*+)?+(?:[eE][-+]?[0-9]++)?+")
-_FINITE = re.compile(rb"[-+]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?+")
+# Possessive on single classes only: on groups they match wrongly in Python 3.11.2, which Debian 12 ships.
+_TAIL = re.compile(rb"[ \t]*+([^ \t]++)(?:[ \t]++([^ \t#]++))?[ \t]*+(#[ \t]*+\{.*)?\Z")
+_TIMESTAMP = re.compile(rb"[-+]?[0-9]++(?:\.[0-9]*+)?(?:[eE][-+]?[0-9]++)?")
+_FINITE = re.compile(rb"[-+]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][-+]?[0-9]++)?")
 _NOT_FINITE = re.compile(rb"[-+]?inf(?:inity)?|nan", re.IGNORECASE)
 _ESCAPE = re.compile(r'\\([\\n"])')
 _HELP_ESCAPE = re.compile(r"\\([\\n])")
