@@ -137,6 +137,7 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
         textfile_directory=options.textfile,
         mount_points_exclude=options.mount_points,
         fs_types_exclude=options.fs_types,
+        services=facts.services,
     )
     return settings, listen, disabled
 

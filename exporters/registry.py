@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exporters import clock
@@ -14,13 +14,16 @@ from exporters.collectors.board import COLLECTORS as BOARD_COLLECTORS
 from exporters.collectors.board import BoardSensors
 from exporters.collectors.own import Identity
 from exporters.sources.files import Roots
+from exporters.wanted import WantedService
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What collectors are made of. ``on_stop`` takes a function that ends what a collector's source has started.
 
-    ``board``: the board's own sensors, this machine's unless a recording is replayed.
+    ``board``: the board's own sensors, this machine's unless a recording is replayed. ``services``: what the inventory
+    wants on this node. ``changed`` is told, from any thread, the kind of what has just changed ("container", "unit",
+    "service", "kernel"); it must not block.
     """
 
     identity: Identity
@@ -31,6 +34,8 @@ class Settings:
     board: BoardSensors = field(default_factory=BoardSensors)
     wall: Callable[[], float] = clock.wall
     on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
+    services: Sequence[WantedService] = ()
+    changed: Callable[[str], None] = field(default=lambda _: None)
 
 
 Factory = Callable[[Settings], Collector]

@@ -12,6 +12,12 @@ import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporters.wanted import WantedService
+
+if TYPE_CHECKING:
+    from config.cluster import Service
 
 
 class NoEntry(Exception):
@@ -28,6 +34,7 @@ class Facts:
     tier: int
     board: str
     version: str
+    services: tuple[WantedService, ...] = ()
 
 
 def look_up(directory: Path | None, name: str | None) -> Facts:
@@ -47,7 +54,22 @@ def look_up(directory: Path | None, name: str | None) -> Facts:
     node = cluster.nodes.get(name)
     if node is None:
         raise NoEntry(f"no node {name!r} in the inventory; there are {', '.join(cluster.nodes)}")
-    return Facts(name, str(node.address), node.exporter_port, node.tier, str(node.board), version())
+    services = tuple(_wanted(key, service) for key, service in node.services.items())
+    return Facts(name, str(node.address), node.exporter_port, node.tier, str(node.board), version(), services)
+
+
+def _wanted(name: str, service: Service) -> WantedService:
+    expect = service.expect
+    return WantedService(
+        name,
+        str(service.kind),
+        service.port,
+        dict(service.ports),
+        service.container,
+        service.unit,
+        expect.models if expect else None,
+        expect.present if expect else (),
+    )
 
 
 def own_name(names: Iterable[str], told: str, host: str) -> str:
@@ -95,7 +117,8 @@ def look_up_in_child(directory: Path | None, name: str | None) -> Facts:
     found = json.loads(answer)
     if "error" in found:
         raise NoEntry(found["error"])
-    return Facts(**found)
+    services = tuple(WantedService.of(plain) for plain in found.pop("services"))
+    return Facts(**found, services=services)
 
 
 def _answer(writer: int, directory: Path | None, name: str | None) -> None:

@@ -17,6 +17,14 @@ def test_the_nodes_entry_of_the_shipped_inventory() -> None:
     assert facts.board.startswith("raspberry-pi")
 
 
+def test_what_the_inventory_wants_there_travels_too() -> None:
+    facts = look_up_in_child(CONFIG, "AGX0")
+    ollama = next(service for service in facts.services if service.kind == "ollama")
+    assert (ollama.name, ollama.port, ollama.models) == ("ollama", 11434, 18)
+    assert "codellama" in ollama.present
+    assert {service.name for service in look_up(CONFIG, "PI52").services} == {"postgresql", "redis", "minio"}
+
+
 def test_an_unknown_node_lists_the_known_ones() -> None:
     with pytest.raises(NoEntry, match=r"no node 'PI99' in the inventory; there are .*PI41"):
         look_up(CONFIG, "PI99")
