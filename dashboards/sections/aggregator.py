@@ -14,8 +14,11 @@ ALL_TARGETS = Scope()
 
 
 def program(view: View) -> list[Tile]:
+    return [*_cost(view), *_queries(view), _open_files(view)]
+
+
+def _cost(view: View) -> list[Tile]:
     house = view.house
-    open_files = ratio(pick(own.PROCESS_OPEN_FDS, ALL_TARGETS), pick(own.PROCESS_MAX_FDS, ALL_TARGETS))
     return [
         house.graph(
             "Aggregator memory",
@@ -63,6 +66,12 @@ def program(view: View) -> list[Tile]:
             by_node=False,
             width=8,
         ),
+    ]
+
+
+def _queries(view: View) -> list[Tile]:
+    house = view.house
+    return [
         house.graph(
             "Dashboard queries",
             note(
@@ -92,20 +101,24 @@ def program(view: View) -> list[Tile]:
             by_node=False,
             width=8,
         ),
-        house.graph(
-            "Open files",
-            note(
-                "Share of the open files that each watched program may have: exporters, aggregator, services.",
-                "It refuses connections at 100 %: usually a leak.",
-                "OpenFilesLow tells it at 85 %: restart it, then raise LimitNOFILE= in its unit.",
-            ),
-            [Query(top(10, open_files), "{{node}} {{job}}")],
-            "percentunit",
-            lines=10,
-            by_node=False,
-            width=8,
-        ),
     ]
+
+
+def _open_files(view: View) -> Tile:
+    open_files = ratio(pick(own.PROCESS_OPEN_FDS, ALL_TARGETS), pick(own.PROCESS_MAX_FDS, ALL_TARGETS))
+    return view.house.graph(
+        "Open files",
+        note(
+            "Share of the open files that each watched program may have: exporters, aggregator, services.",
+            "It refuses connections at 100 %: usually a leak.",
+            "OpenFilesLow tells it at 85 %: restart it, then raise LimitNOFILE= in its unit.",
+        ),
+        [Query(top(10, open_files), "{{node}} {{job}}")],
+        "percentunit",
+        lines=10,
+        by_node=False,
+        width=8,
+    )
 
 
 def storage(view: View) -> list[Tile]:

@@ -136,12 +136,12 @@ def traffic(view: View) -> Tile:
 
 def pressure(view: View, *, collapsed: bool = True) -> Section:
     """Who waits: load and the kernel's pressure figures."""
+    return Section("Pressure: who waits for what", [*_waiting(view), *_victims(view)], collapsed=collapsed)
+
+
+def _waiting(view: View) -> list[Tile]:
     house, scope, count = view.house, view.exporters, view.count
-    swap = [
-        Query(rate(vmstat_field("pswpin"), scope), view.name() + " in" if not view.single else "in"),
-        Query(rate(vmstat_field("pswpout"), scope), view.name() + " out" if not view.single else "out"),
-    ]
-    tiles = [
+    return [
         house.graph(
             "Load per core",
             note(
@@ -181,6 +181,17 @@ def pressure(view: View, *, collapsed: bool = True) -> Section:
             limit=limits.MEMORY_STALL,
             width=8,
         ),
+    ]
+
+
+def _victims(view: View) -> list[Tile]:
+    """What comes of it."""
+    house, scope, count = view.house, view.exporters, view.count
+    swap = [
+        Query(rate(vmstat_field("pswpin"), scope), view.name() + " in" if not view.single else "in"),
+        Query(rate(vmstat_field("pswpout"), scope), view.name() + " out" if not view.single else "out"),
+    ]
+    return [
         house.graph(
             "Swap",
             note(
@@ -220,7 +231,6 @@ def pressure(view: View, *, collapsed: bool = True) -> Section:
             width=6,
         ),
     ]
-    return Section("Pressure: who waits for what", tiles, collapsed=collapsed)
 
 
 def processor_modes(view: View) -> Tile:
