@@ -27,7 +27,7 @@ from alerting.rules.definitions import (
 from alerting.rules.expressions import value_problem
 from alerting.rules.reader import Reader, show
 from alerting.rules.template import Template
-from alerting.rules.template_syntax import TemplateError
+from alerting.rules.template_lex import TemplateError
 from config.problems import ConfigError, Problem
 from config.yamlfile import Key, read
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from alerting.rules.gofmt import plain, type_name
 from alerting.rules.template_functions import FUNCTIONS, CallError, TemplateSample, is_true
+from alerting.rules.template_lex import TemplateError
 from alerting.rules.template_syntax import (
     Block,
     Call,
@@ -25,7 +26,6 @@ from alerting.rules.template_syntax import (
     Output,
     Parser,
     Pipeline,
-    TemplateError,
     Text,
     Variable,
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alerting.rules.gofmt import float_text, sprintf
 from alerting.rules.template import MAX_OUTPUT, Template, TemplateData
 from alerting.rules.template_functions import TemplateSample
-from alerting.rules.template_syntax import MAX_LENGTH, TemplateError
+from alerting.rules.template_lex import MAX_LENGTH, TemplateError
 
 DATA = TemplateData({"node": "pi", "port": "80"}, 12.5, {"site": "home"}, "http://hub:9190/x/")
 

@@ -11,7 +11,7 @@ import pytest
 
 from alerting.rules.template import Template, TemplateData
 from alerting.rules.template_functions import TemplateSample
-from alerting.rules.template_syntax import TemplateError
+from alerting.rules.template_lex import TemplateError
 from tests.support.peers import need
 
 VALUES = {
