@@ -85,6 +85,7 @@ _POOL: Sequence[Row] = (
     ("queries", "queries_total", "counter", "Queries over HTTP."),
     ("refused", "queries_refused_total", "counter", "Queries refused because too many were waiting."),
     ("timeouts", "query_timeouts_total", "counter", "Queries that did not end in time."),
+    ("canceled", "queries_canceled_total", "counter", "Queries whose client went away before the answer."),
     ("open", "queries_open", "gauge", "Queries running or waiting."),
     ("seconds", "query_seconds_total", "counter", "Time queries took, waiting included."),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -47,11 +46,11 @@ def build_app(services: Services) -> web.Application:
     ):
         app.add_routes(handlers.routes())
 
-    async def pool_context(_: web.Application) -> AsyncIterator[None]:
-        yield
+    async def stop_queries(_: web.Application) -> None:
         pool.close()
 
-    app.cleanup_ctx.append(pool_context)
+    # Before the server waits for its open requests: they answer at once.
+    app.on_shutdown.append(stop_queries)
     return app
 
 

@@ -22,6 +22,8 @@ from alerting.promql.parse import parse
 MIN_MS: Final = -(1 << 61)
 MAX_MS: Final = 1 << 61
 MAX_SECONDS: Final = (1 << 63) / 1e9
+# Selectors in one request: each is looked up on its own.
+MOST_SELECTORS: Final = 500
 
 _FORM = "application/x-www-form-urlencoded"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -68,7 +70,7 @@ class Params:
         try:
             return parse_time(text)
         except ValueError as error:
-            prefix = "" if default is None else f"Invalid time value for '{name}': "
+            prefix = "" if default is None else f"invalid time value for '{name}': "
             raise invalid_parameter(name, f"{prefix}{error}") from error
 
     def seconds(self, name: str) -> float:
@@ -83,22 +85,39 @@ class Params:
         text = self.text(name)
         if not text:
             return 0
-        if not re.fullmatch(r"[0-9]{1,18}", text):
-            raise invalid_parameter(name, "limit must be non-negative" if text[:1] == "-" else "limit must be a number")
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+            raise invalid_parameter(name, f'strconv.Atoi: parsing "{text[:100]}": invalid syntax')
+        if int(text) < 0:
+            raise invalid_parameter(name, "limit must be non-negative")
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """A boolean as Go writes them. Raises ApiError."""
-        text = self.text(name)
-        if text in ("1", "t", "T", "true", "TRUE", "True"):
+        """A boolean as Go writes them, in any case. Raises ApiError."""
+        text = self.text(name).lower()
+        if text in ("1", "t", "true"):
             return True
-        if text in ("", "0", "f", "F", "false", "FALSE", "False"):
+        if text in ("", "0", "f", "false"):
             return False
         raise invalid_parameter(name, f'error converting {name}: strconv.ParseBool: parsing "{text}": invalid syntax')
 
-    def matcher_sets(self, name: str = "match[]") -> list[Sequence[Matcher]]:
-        """The selectors of a repeatable parameter. Raises ApiError."""
-        return [parse_selector(text, name) for text in self.all(name)]
+    def matcher_sets(self, *, named: bool = False) -> list[Sequence[Matcher]]:
+        """The selectors in all ``match[]``; errors say the parameter's name when ``named``. Raises ApiError."""
+        texts = self.all("match[]")
+        if len(texts) > MOST_SELECTORS:
+            raise ApiError("bad_data", f"{len(texts)} match[] parameters were given, at most {MOST_SELECTORS} are read")
+        try:
+            return [parse_selector(text) for text in texts]
+        except ValueError as error:
+            if named:
+                raise invalid_parameter("match[]", str(error)) from error
+            raise ApiError("bad_data", str(error)) from error
+
+    def selector(self, name: str) -> Sequence[Matcher]:
+        """The matchers of one selector, none where there is none. Raises ApiError."""
+        try:
+            return parse_selector(self.text(name)) if self.text(name) else ()
+        except ValueError as error:
+            raise invalid_parameter(name, str(error)) from error
 
     def expression(self, name: str = "query") -> nodes.Expr:
         """A query. Raises ApiError."""
@@ -144,16 +163,14 @@ def parse_duration(text: str) -> float:
     raise ValueError(f'cannot parse "{text[:100]}" to a valid duration')
 
 
-def parse_selector(text: str, name: str) -> Sequence[Matcher]:
-    """The matchers of ``up{job="node"}``. Raises ApiError when it is more than a plain selector or matches all."""
+def parse_selector(text: str) -> Sequence[Matcher]:
+    """The matchers of ``up{job="node"}``. Raises ValueError when it is more than a plain selector or matches all."""
     try:
         expr = parse(text)
     except QueryError as error:
         if "at least one non-empty matcher" in str(error):
-            raise invalid_parameter(name, "match[] must contain at least one non-empty matcher") from error
-        raise invalid_parameter(name, str(error)) from error
+            raise ValueError("match[] must contain at least one non-empty matcher") from error
+        raise
     if not isinstance(expr, nodes.VectorSelector) or expr.at is not None or expr.offset_ms:
-        raise invalid_parameter(name, f"expected a series selector, got {text[:100]!r}")
-    if all(matcher.matches("") for matcher in expr.matchers):
-        raise invalid_parameter(name, "match[] must contain at least one non-empty matcher")
+        raise ValueError(f"expected a series selector, got {text[:100]!r}")
     return expr.matchers

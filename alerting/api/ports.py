@@ -11,6 +11,7 @@ from alerting.model.alert import Alert
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.promql import nodes
+from alerting.promql.budget import Patience
 from alerting.promql.value import Result
 from alerting.rules.views import GroupView
 from alerting.scrape.line import Metadata
@@ -19,12 +20,21 @@ from alerting.scrape.targets import Target
 
 
 class Queries(Protocol):
-    """``alerting.promql.engine.Engine``; called in worker threads. ``deadline`` as time.monotonic() reads."""
+    """``alerting.promql.engine.Engine``; called in worker threads."""
 
-    def instant(self, expr: nodes.Expr, time_ms: int, *, deadline: float | None = None) -> Result: ...
+    def instant(
+        self, expr: nodes.Expr, time_ms: int, *, patience: Patience | None = None, lookback_ms: int | None = None
+    ) -> Result: ...
 
     def range(
-        self, expr: nodes.Expr, start_ms: int, end_ms: int, step_ms: int, *, deadline: float | None = None
+        self,
+        expr: nodes.Expr,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        *,
+        patience: Patience | None = None,
+        lookback_ms: int | None = None,
     ) -> Result: ...
 
 

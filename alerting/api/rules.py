@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.api.answer import ApiError, invalid_parameter, json_response, success
+from alerting.api.answer import invalid_parameter, json_response, success
 from alerting.api.params import Params
 from alerting.api.ports import Services
 from alerting.api.values import exponent_text, moment
@@ -34,19 +34,16 @@ class RuleHandlers:
         groups: list[dict[str, Any]] = []
         for group in self._services.rules.groups():
             rules = [_rule(rule, with_alerts=wanted.alerts) for rule in group.rules if wanted.takes(group, rule)]
-            if rules or not wanted.narrow:
+            if rules:
                 groups.append(_group(group, rules))
-        data: dict[str, Any] = {"groups": groups}
-        if params.text("group_limit") or params.text("group_next_token"):
-            data = _slice(groups, params)
-        return json_response(request, success(data))
+        return json_response(request, success(_page(groups, self._services.rules.groups(), params)))
 
     async def alerts(self, request: web.Request) -> web.Response:
         return json_response(request, success({"alerts": [_alert(alert) for alert in self._services.rules.active()]}))
 
 
 class _Filter:
-    """Which rules are asked for. ``narrow``: not all of them, so groups left empty are not shown."""
+    """Which rules are asked for. Groups of which none is left are not shown."""
 
     def __init__(self, params: Params) -> None:
         kind = params.text("type").lower()
@@ -58,7 +55,6 @@ class _Filter:
         self._groups = frozenset(params.all("rule_group[]"))
         self._files = frozenset(params.all("file[]"))
         self._sets: list[Sequence[Matcher]] = params.matcher_sets()
-        self.narrow = bool(self._type or self._rules or self._groups or self._files or self._sets)
 
     def takes(self, group: GroupView, rule: RuleView) -> bool:
         if (
@@ -73,30 +69,39 @@ class _Filter:
         )
 
 
-def _slice(groups: list[dict[str, Any]], params: Params) -> dict[str, Any]:
-    """A page of groups, and the token of the next one."""
-    text = params.text("group_limit")
+def _page(groups: list[dict[str, Any]], everything: Sequence[GroupView], params: Params) -> dict[str, Any]:
+    """All groups, or ``group_limit`` of them from ``group_next_token`` on and the token of the next one."""
+    text, token = params.text("group_limit"), params.text("group_next_token")
+    if token and not text:
+        message = "group_limit needs to be present in order to paginate over the groups"
+        raise invalid_parameter("group_next_token", message)
     if not text:
-        raise invalid_parameter("group_limit", "group_limit needs to be set in order to paginate over the groups")
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
+        return {"groups": groups}
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        message = f'group_limit needs to be a valid number: strconv.ParseInt: parsing "{text[:100]}": invalid syntax'
+        raise invalid_parameter("group_limit", message)
+    if int(text) < 1:
         raise invalid_parameter("group_limit", "group_limit needs to be greater than 0")
-    ordered = sorted(groups, key=lambda group: (group["file"], group["name"]))
-    first = 0
-    if token := params.text("group_next_token"):
-        places = [place for place, group in enumerate(ordered) if _token(group) == token]
-        if not places:
+    ordered = sorted(groups, key=_place)
+    if token:
+        # The group of the token may be filtered out: the page begins with the next one.
+        starts = [(group.file, group.name) for group in everything if _token(group.file, group.name) == token]
+        if not starts:
             message = f"invalid group_next_token '{token[:64]}'. were rule groups changed?"
-            raise ApiError("bad_data", f'invalid parameter "group_next_token": {message}')
-        first = places[0]
-    end = first + int(text)
-    page: dict[str, Any] = {"groups": ordered[first:end]}
-    if end < len(ordered):
-        page["groupNextToken"] = _token(ordered[end])
+            raise invalid_parameter("group_next_token", message)
+        ordered = [group for group in ordered if _place(group) >= starts[0]]
+    page: dict[str, Any] = {"groups": ordered[: int(text)]}
+    if int(text) < len(ordered):
+        page["groupNextToken"] = _token(*_place(ordered[int(text)]))
     return page
 
 
-def _token(group: dict[str, Any]) -> str:
-    return hashlib.blake2b(f"{group['file']};{group['name']}".encode(), digest_size=16).hexdigest()
+def _place(group: dict[str, Any]) -> tuple[str, str]:
+    return group["file"], group["name"]
+
+
+def _token(file: str, name: str) -> str:
+    return hashlib.sha256(f"{file};{name}".encode()).hexdigest()
 
 
 def _group(group: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:

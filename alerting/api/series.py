@@ -7,13 +7,15 @@ import re
 from aiohttp import web
 
 from alerting.api.answer import ApiError, json_response, success
-from alerting.api.params import MAX_MS, MIN_MS, Params, parse_selector
+from alerting.api.params import MAX_MS, MIN_MS, Params
 from alerting.api.pool import QueryPool
 from alerting.api.ports import Services
 from alerting.api.values import cut
+from alerting.model.labels import quote
+from alerting.promql.budget import Patience
 
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_ESCAPED = re.compile(r"_(?:([0-9a-fA-F]{1,6})_|(_))")
+_ESCAPED = re.compile(r"_(?:([0-9a-fA-F]{1,5})_|(_))")
+_WHOLLY_ESCAPED = re.compile(r"(?:[^_]|_[0-9a-fA-F]{1,5}_|__)*")
 
 
 class SeriesHandlers:
@@ -37,27 +39,27 @@ class SeriesHandlers:
         start_ms, end_ms = _window(params)
         limit = params.limit()
 
-        def work(_: float) -> bytes:
+        def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
             names, warnings = cut(self._services.index.label_names(sets, start_ms, end_ms), limit)
             return success(names, warnings)
 
-        return json_response(request, await self._pool.run(work))
+        return json_response(request, await self._pool.run(request, work))
 
     async def values(self, request: web.Request) -> web.Response:
         params = await Params.of(request)
         name = unescape_name(request.match_info["name"])
-        if not _LABEL_NAME.fullmatch(name):
-            raise ApiError("bad_data", f'invalid label name: "{name[:100]}"')
+        if not _is_text(name):
+            raise ApiError("bad_data", f"invalid label name: {quote(name[:100])}")
         start_ms, end_ms = _window(params)
         limit = params.limit()
 
-        def work(_: float) -> bytes:
+        def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
             values, warnings = cut(self._services.index.label_values(name, sets, start_ms, end_ms), limit)
             return success(values, warnings)
 
-        return json_response(request, await self._pool.run(work))
+        return json_response(request, await self._pool.run(request, work))
 
     async def series(self, request: web.Request) -> web.Response:
         params = await Params.of(request)
@@ -66,12 +68,12 @@ class SeriesHandlers:
         start_ms, end_ms = _window(params)
         limit = params.limit()
 
-        def work(_: float) -> bytes:
-            sets = params.matcher_sets()
+        def work(_: Patience) -> bytes:
+            sets = params.matcher_sets(named=True)
             found, warnings = cut(self._services.index.series(sets, start_ms, end_ms), limit)
             return success([dict(labels) for labels in found], warnings)
 
-        return json_response(request, await self._pool.run(work))
+        return json_response(request, await self._pool.run(request, work))
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Each metric with what the targets say of it; equal statements once."""
@@ -79,7 +81,7 @@ class SeriesHandlers:
         limit, each = _number(params, "limit"), _number(params, "limit_per_metric")
         wanted = params.text("metric")
 
-        def work(_: float) -> bytes:
+        def work(_: Patience) -> bytes:
             found: dict[str, list[dict[str, str]]] = {}
             for _target, families in self._services.targets.metadata():
                 for name, about in families.items():
@@ -88,17 +90,17 @@ class SeriesHandlers:
                     if item not in items and not 0 < each <= len(items):
                         items.append(item)
             names = sorted(found)
-            return success({name: found[name] for name in (names[:limit] if limit > 0 else names)})
+            return success({name: found[name] for name in (names if limit < 0 else names[:limit])})
 
-        return json_response(request, await self._pool.run(work))
+        return json_response(request, await self._pool.run(request, work))
 
     async def target_metadata(self, request: web.Request) -> web.Response:
         """The same by target, for those whose labels match ``match_target``."""
         params = await Params.of(request)
         limit, wanted = _number(params, "limit"), params.text("metric")
-        matchers = parse_selector(params.text("match_target"), "match_target") if params.text("match_target") else ()
+        matchers = params.selector("match_target")
 
-        def work(_: float) -> bytes:
+        def work(_: Patience) -> bytes:
             found = []
             for target, families in self._services.targets.metadata():
                 if not all(matcher.matches(target.labels.get(matcher.name)) for matcher in matchers):
@@ -108,9 +110,9 @@ class SeriesHandlers:
                         about, labels = families[name], dict(target.labels)
                         item = {"target": labels, "type": about.type, "help": about.help, "unit": about.unit}
                         found.append(item if wanted else {**item, "metric": name})
-            return success(found[:limit] if limit > 0 else found)
+            return success(found if limit < 0 else found[:limit])
 
-        return json_response(request, await self._pool.run(work))
+        return json_response(request, await self._pool.run(request, work))
 
 
 def _window(params: Params) -> tuple[int, int]:
@@ -118,9 +120,10 @@ def _window(params: Params) -> tuple[int, int]:
 
 
 def _number(params: Params, name: str) -> int:
+    """A bound; -1 for none, and 0 is none shown at all, as Prometheus has it for metadata. Raises ApiError."""
     text = params.text(name)
     if not text:
-        return 0
+        return -1
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise ApiError("bad_data", f"{name} must be a number")
     return int(text)
@@ -128,11 +131,19 @@ def _number(params: Params, name: str) -> int:
 
 def unescape_name(name: str) -> str:
     """Undo the ``U__`` escaping of names that are not plain (Prometheus' value encoding): ``U__a_2e_b`` is a.b."""
-    if not name.startswith("U__"):
+    if not name.startswith("U__") or not _WHOLLY_ESCAPED.fullmatch(name, 3):
         return name
     return _ESCAPED.sub(lambda found: "_" if found[2] else _character(found[1]), name[3:])
 
 
 def _character(digits: str) -> str:
     code = int(digits, 16)
-    return chr(code) if code < 0x110000 else "\ufffd"
+    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it may name a label: any text that can be written as UTF-8."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False

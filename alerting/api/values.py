@@ -6,10 +6,10 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Go's zero time: what Prometheus writes where something never happened.
 NEVER = "0001-01-01T00:00:00Z"
 CUT_OFF = "results truncated due to limit"
+# So many warnings, and so many infos, are told.
+MOST_NOTES = 10
 
 
-def result_json(result: Result, limit: int = 0, most_points: int = 2_000_000) -> bytes:
+def result_json(
+    result: Result,
+    limit: int = 0,
+    most_points: int = 2_000_000,
+    *,
+    stats: dict[str, Any] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> bytes:
     """The whole answer of a query; with a limit, that many series at most and a warning when there are more.
 
-    Raises ExecutionError for more than ``most_points`` samples: the text of millions would not fit a small board.
+    ``check`` is asked between series whether somebody still waits, and raises when not. Raises ExecutionError for more
+    than ``most_points`` samples: the text of millions would not fit a small board.
     """
     value, warnings = result.value, result.warnings
     if isinstance(value, Vector) and 0 < limit < len(value):
@@ -45,10 +55,19 @@ def result_json(result: Result, limit: int = 0, most_points: int = 2_000_000) ->
             f"the answer would hold {points} points, at most {most_points} are given; "
             "ask for a longer step, a shorter time or fewer series"
         )
-    return wrap(_value(value), warnings, result.infos)
+    data = _value(value, check)
+    if stats is not None:
+        data = data[:-1] + b',"stats":' + to_json(stats) + b"}"
+    return wrap(data, _some(warnings, "warning"), _some(result.infos, "info"))
 
 
-def _value(value: Value) -> bytes:
+def _some(notes: Sequence[str], kind: str) -> Sequence[str]:
+    if len(notes) <= MOST_NOTES:
+        return notes
+    return [*notes[:MOST_NOTES], f"{len(notes) - MOST_NOTES} more {kind} annotations omitted"]
+
+
+def _value(value: Value, check: Callable[[], None]) -> bytes:
     match value:
         case Scalar():
             return _typed("scalar", f'[{seconds(value.time_ms)},"{format_value(value.value)}"]'.encode())
@@ -62,17 +81,18 @@ def _value(value: Value) -> bytes:
             ]
             return _typed("vector", b"[" + b",".join(rows) + b"]")
         case Matrix():
-            return _typed("matrix", _matrix(value))
+            return _typed("matrix", _matrix(value, check))
 
 
 def _typed(kind: str, result: bytes) -> bytes:
     return b'{"resultType":"' + kind.encode() + b'","result":' + result + b"}"
 
 
-def _matrix(matrix: Matrix) -> bytes:
+def _matrix(matrix: Matrix, check: Callable[[], None]) -> bytes:
     rows = []
     shared: tuple[IntArray, list[str]] | None = None
     for series in matrix.series:
+        check()
         # Series of one query mostly have the very same times.
         if shared is None or shared[0] is not series.times:
             shared = series.times, [f'[{seconds(time)},"' for time in series.times.tolist()]

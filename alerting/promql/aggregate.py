@@ -83,6 +83,7 @@ def count_values(expr: nodes.Aggregate, grid: Grid, label: str, budget: Budget) 
     counts: dict[Labels, FloatArray] = {}
     for key, rows in groups_of(expr, grid.labels).items():
         for row in rows:
+            budget.check_time()
             for column in np.flatnonzero(mask[row]).tolist():
                 text = format_plain(float(grid.values[row, column]))
                 series = key.merged(((label, text),))

@@ -13,15 +13,16 @@ import numpy as np
 from alerting.model.labels import METRIC_NAME, Labels, quote
 from alerting.model.series import BoolArray, FloatArray
 from alerting.promql import nodes
+from alerting.promql.budget import Budget
 from alerting.promql.errors import ExecutionError
-from alerting.promql.grid import Grid, any_series, compact, empty, merged
+from alerting.promql.grid import METADATA, Grid, any_series, compact, empty, merged
 from alerting.promql.operators import combine, drops_name, holds, is_comparison
 
 Signature = tuple[tuple[str, str], ...]
 
 
-def between_vectors(expr: nodes.Binary, left: Grid, right: Grid) -> Grid:
-    """The result of a binary operator. Raises ExecutionError when the match is ambiguous."""
+def between_vectors(expr: nodes.Binary, left: Grid, right: Grid, budget: Budget) -> Grid:
+    """The result of a binary operator. Raises ExecutionError when the match is ambiguous, or too large."""
     signature = _signature_of(expr.matching)
     if expr.op in nodes.SET_OPERATORS:
         return _set_operator(expr.op, left, right, signature)
@@ -32,10 +33,13 @@ def between_vectors(expr: nodes.Binary, left: Grid, right: Grid) -> Grid:
     many, one = (right, left) if swapped else (left, right)
     one_side = _OneSide(one, signature, any_series(many.mask()))
     one_side.check("left" if swapped else "right", expr.matching)
-    pairs = [(row, other) for row, labels in enumerate(many.labels) for other in one_side.rows(signature(labels))]
-    if not pairs:
+    partners = [one_side.rows(signature(labels)) for labels in many.labels]
+    found = sum(map(len, partners))
+    if not found:
         return empty(steps)
-    many_rows, one_rows = map(list, zip(*pairs, strict=True))
+    budget.take(found * steps)
+    many_rows = [row for row, others in enumerate(partners) for _ in others]
+    one_rows = [other for others in partners for other in others]
     return _paired(expr, many.take(many_rows), one.take(one_rows), signature, swapped=swapped)
 
 
@@ -119,7 +123,7 @@ def _shown(labels: Labels) -> str:
 
 def _result_labels(expr: nodes.Binary, many: Labels, one: Labels) -> Labels:
     matching = expr.matching
-    dropped = {METRIC_NAME} if drops_name(expr.op, expr.return_bool) else set[str]()
+    dropped = set(METADATA) if drops_name(expr.op, expr.return_bool) else set[str]()
     if matching.many == "none":
         if matching.on:
             return many.only(set(matching.labels) - dropped)

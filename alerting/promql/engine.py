@@ -11,7 +11,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import IntArray
 from alerting.promql import nodes, samples
 from alerting.promql.annotations import Annotations
-from alerting.promql.budget import Budget
+from alerting.promql.budget import Budget, Patience
 from alerting.promql.check import kind_of
 from alerting.promql.errors import QueryError
 from alerting.promql.evaluate import Evaluated, Evaluator
@@ -46,22 +46,40 @@ class Engine:
         self._max_samples = max_samples
         self._subquery_step_ms = subquery_step_ms
 
-    def instant(self, expr: nodes.Expr, time_ms: int, *, deadline: float | None = None) -> Result:
+    def instant(
+        self,
+        expr: nodes.Expr,
+        time_ms: int,
+        *,
+        deadline: float | None = None,
+        patience: Patience | None = None,
+        lookback_ms: int | None = None,
+    ) -> Result:
         """The value of an expression at one time.
 
-        ``deadline`` is a reading of time.monotonic(). Raises ExecutionError and QueryTimeout.
+        ``deadline`` is a reading of time.monotonic(); ``patience`` is one that can also be given up. Raises
+        ExecutionError, QueryTimeout and QueryCanceled.
         """
-        evaluator = self._evaluator(np.array([time_ms], dtype=np.int64), deadline, is_range=False)
+        times = np.array([time_ms], dtype=np.int64)
+        evaluator = self._evaluator(times, patience or Patience(deadline), lookback_ms, is_range=False)
         with np.errstate(all="ignore"):
             value = _instant_value(evaluator, expr, time_ms)
-        return Result(value, evaluator.notes.warnings, evaluator.notes.infos)
+        return Result(value, evaluator.notes.warnings, evaluator.notes.infos, evaluator.budget.taken)
 
     def range(
-        self, expr: nodes.Expr, start_ms: int, end_ms: int, step_ms: int, *, deadline: float | None = None
+        self,
+        expr: nodes.Expr,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        *,
+        deadline: float | None = None,
+        patience: Patience | None = None,
+        lookback_ms: int | None = None,
     ) -> Result:
         """The value of an expression at start, start + step, ... up to and including end: a Matrix.
 
-        Raises QueryError for a strange range or an expression that has no range result, ExecutionError, QueryTimeout.
+        Raises QueryError for a strange range or an expression that has no range result, and what ``instant`` raises.
         """
         if step_ms <= 0:
             raise QueryError("zero or negative query resolution step widths are not accepted")
@@ -75,28 +93,31 @@ class Engine:
             shown = "range vector" if kind == "matrix" else kind
             raise QueryError(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
         times = start_ms + step_ms * np.arange(steps, dtype=np.int64)
-        evaluator = self._evaluator(times, deadline, is_range=True)
-        points = Budget(self._max_samples, deadline)
+        patience = patience or Patience(deadline)
+        evaluator = self._evaluator(times, patience, lookback_ms, is_range=True)
+        points = Budget(self._max_samples, patience)
         collected: dict[Labels, list[Series]] = {}
+        taken = 0
         with np.errstate(all="ignore"):
             for part in _slices(times, step_ms, reach_ms(expr)):
-                budget = Budget(self._max_samples, deadline)
+                budget = Budget(self._max_samples, patience)
                 for series in _series(replace(evaluator, times=part, budget=budget).value(expr), part):
                     points.take(len(series.times))
                     collected.setdefault(series.labels, []).append(series)
+                taken += budget.taken
         matrix = Matrix([_joined(pieces) for _, pieces in sorted(collected.items())])
-        return Result(matrix, evaluator.notes.warnings, evaluator.notes.infos)
+        return Result(matrix, evaluator.notes.warnings, evaluator.notes.infos, taken)
 
-    def _evaluator(self, times: IntArray, deadline: float | None, *, is_range: bool) -> Evaluator:
+    def _evaluator(self, times: IntArray, patience: Patience, lookback_ms: int | None, *, is_range: bool) -> Evaluator:
         return Evaluator(
             querier=self._querier,
             quick=self._quick,
             times=times,
             start_ms=int(times[0]),
             end_ms=int(times[-1]),
-            lookback_ms=self._lookback_ms,
+            lookback_ms=self._lookback_ms if lookback_ms is None else lookback_ms,
             subquery_step_ms=self._subquery_step_ms,
-            budget=Budget(self._max_samples, deadline),
+            budget=Budget(self._max_samples, patience),
             notes=Annotations(),
             call=call,
             is_range=is_range,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-ErrorKind = Literal["bad_data", "execution", "timeout"]
+ErrorKind = Literal["bad_data", "execution", "timeout", "canceled"]
 
 
 class QueryError(ValueError):
@@ -32,3 +32,9 @@ class QueryTimeout(QueryError):
     """The deadline passed before the answer was complete."""
 
     kind: ErrorKind = "timeout"
+
+
+class QueryCanceled(QueryError):
+    """Nobody waits for the answer any more."""
+
+    kind: ErrorKind = "canceled"

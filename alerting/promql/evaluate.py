@@ -160,8 +160,7 @@ class Evaluator:
     def _binary(self, expr: nodes.Binary) -> Evaluated:
         left, right = self.value(expr.left), self.value(expr.right)
         if isinstance(left, Grid) and isinstance(right, Grid):
-            self.budget.take(left.values.size)
-            return binary.between_vectors(expr, left, right)
+            return binary.between_vectors(expr, left, right, self.budget)
         if isinstance(left, Grid):
             return operators.with_scalar(expr.op, left, _numbers(right), swapped=False, return_bool=expr.return_bool)
         if isinstance(right, Grid):

@@ -119,12 +119,13 @@ def _quantile_over_time(evaluator: Evaluator, expr: nodes.Call) -> Grid:
 
 def _histogram_quantile(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     wanted = evaluator.scalar(expr.args[0])
-    return histogram.histogram_quantile(evaluator.vector(expr.args[1]), wanted, evaluator.notes)
+    return histogram.histogram_quantile(evaluator.vector(expr.args[1]), wanted, evaluator.notes, evaluator.budget)
 
 
 def _histogram_fraction(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     lower, upper = evaluator.scalar(expr.args[0]), evaluator.scalar(expr.args[1])
-    return histogram.histogram_fraction(evaluator.vector(expr.args[2]), lower, upper, evaluator.notes)
+    grid = evaluator.vector(expr.args[2])
+    return histogram.histogram_fraction(grid, lower, upper, evaluator.notes, evaluator.budget)
 
 
 def _label_replace(evaluator: Evaluator, expr: nodes.Call) -> Grid:

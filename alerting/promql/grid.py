@@ -17,6 +17,8 @@ from alerting.model.series import BoolArray, FloatArray, IntArray
 from alerting.promql.errors import ExecutionError
 
 EMPTY = Labels()
+# What a function or operator makes untrue (schema/labels.go of Prometheus).
+METADATA = (METRIC_NAME, "__type__", "__unit__")
 
 
 @dataclass(slots=True)
@@ -76,10 +78,11 @@ def any_series(mask: BoolArray) -> BoolArray:
 
 
 def drop_name(labels: Labels) -> Labels:
-    """The labels without the metric name."""
-    if labels and labels[0][0] == METRIC_NAME:  # upper case letters sort before the underscore
+    """The labels without those that say what the value is: metric name, type and unit."""
+    if labels and labels[0][0] == METRIC_NAME and (len(labels) == 1 or labels[1][0][:2] != "__"):
         return Labels(labels[1:])
-    return labels.without((METRIC_NAME,)) if labels.get(METRIC_NAME) else labels
+    # Upper case letters sort before the underscore.
+    return labels.without(METADATA) if any(labels.get(name) for name in METADATA) else labels
 
 
 def nameless(grid: Grid) -> Grid:

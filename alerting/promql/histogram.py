@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from alerting.model.labels import METRIC_NAME, Labels
+from alerting.model.labels import Labels
 from alerting.model.series import BoolArray, FloatArray
 from alerting.promql.annotations import Annotations
-from alerting.promql.grid import Grid, compact, empty
+from alerting.promql.budget import Budget
+from alerting.promql.grid import Grid, compact, empty, nameless
 
 # Differences this small, relative to the counts, come from floating point and are corrected without a word.
 _SMALL_DELTA = 1e-12
 _BUCKET_LABEL = "le"
 
 
-def histogram_quantile(grid: Grid, quantile: FloatArray, notes: Annotations) -> Grid:
+def histogram_quantile(grid: Grid, quantile: FloatArray, notes: Annotations, budget: Budget) -> Grid:
     """``quantile`` has one number for each column."""
     for wrong in np.unique(quantile[~((quantile >= 0) & (quantile <= 1))]).tolist():
         notes.invalid_quantile(wrong)
@@ -40,10 +41,10 @@ def histogram_quantile(grid: Grid, quantile: FloatArray, notes: Annotations) -> 
         result = np.where(wanted > 1, np.inf, result)
         return np.where(np.isnan(wanted), np.nan, result)
 
-    return _for_each(grid, notes, compute)
+    return _for_each(grid, notes, budget, compute)
 
 
-def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, notes: Annotations) -> Grid:
+def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, notes: Annotations, budget: Budget) -> Grid:
     """The share of observations between two bounds (one number of each for each column)."""
 
     def compute(bounds: FloatArray, counts: FloatArray, columns: np.typing.NDArray[np.int64], _: str) -> FloatArray:
@@ -56,12 +57,13 @@ def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, notes: 
             ]
         )
 
-    return _for_each(grid, notes, compute)
+    return _for_each(grid, notes, budget, compute)
 
 
 def _for_each(
     grid: Grid,
     notes: Annotations,
+    budget: Budget,
     compute: Callable[[FloatArray, FloatArray, np.typing.NDArray[np.int64], str], FloatArray],
 ) -> Grid:
     """Group the buckets of each histogram and compute it wherever it has any."""
@@ -73,6 +75,7 @@ def _for_each(
     present = np.zeros((len(histograms), steps), dtype=np.bool_)
     mask = grid.mask()
     for index, buckets in enumerate(histograms.values()):
+        budget.check_time()
         order = sorted(buckets, key=lambda bucket: bucket[0])
         bounds = np.array([bound for bound, _ in order])
         rows = [row for _, row in order]
@@ -82,11 +85,12 @@ def _for_each(
             merged_bounds, merged_counts = _coalesced(bounds[pattern], counts[pattern][:, columns])
             values[index, columns] = compute(merged_bounds, merged_counts, columns, metric)
             present[index, columns] = True
-    return compact(list(histograms), values, present)
+    return nameless(compact(list(histograms), values, present))
 
 
 def _histograms(labels: Sequence[Labels], notes: Annotations) -> dict[Labels, list[tuple[float, int]]]:
-    """(upper bound, row) of the buckets of every histogram."""
+    """(upper bound, row) of the buckets of every histogram. Two metrics are two histograms, also where their labels
+    are the same."""
     histograms: dict[Labels, list[tuple[float, int]]] = {}
     for row, series in enumerate(labels):
         text = series.get(_BUCKET_LABEL)
@@ -94,7 +98,7 @@ def _histograms(labels: Sequence[Labels], notes: Annotations) -> dict[Labels, li
         if bound is None:
             notes.bad_bucket(series.metric_name, text)
             continue
-        histograms.setdefault(series.without((METRIC_NAME, _BUCKET_LABEL)), []).append((bound, row))
+        histograms.setdefault(series.without((_BUCKET_LABEL,)), []).append((bound, row))
     return histograms
 
 

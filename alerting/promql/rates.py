@@ -43,7 +43,7 @@ def _extrapolated(window: Windows, *, counter: bool, per_second: bool) -> Answer
     first_value = samples.values[low]
     change = samples.values[last] - first_value
     if counter:
-        change += _lost_at_resets(samples.values, low, last)
+        change += _lost_at_resets(window, low, last)
     first_ms, last_ms = samples.times[low], samples.times[last]
     to_start = (first_ms - (window.ends - window.range_ms)) / 1000.0
     to_end = (window.ends - last_ms) / 1000.0
@@ -63,8 +63,9 @@ def _extrapolated(window: Windows, *, counter: bool, per_second: bool) -> Answer
     return change * factor, here
 
 
-def _lost_at_resets(values: FloatArray, low: IntArray, last: IntArray) -> FloatArray:
+def _lost_at_resets(window: Windows, low: IntArray, last: IntArray) -> FloatArray:
     """What a counter had reached before each of its resets within the windows (low, last]."""
+    values = window.samples.values
     lost = np.zeros(low.shape)
     falls = np.flatnonzero(values[1:] < values[:-1]) + 1
     if not len(falls):
@@ -77,6 +78,7 @@ def _lost_at_resets(values: FloatArray, low: IntArray, last: IntArray) -> FloatA
         outside = np.searchsorted(falls, low, side="right")
         return np.where(upto > outside, running[upto] - running[outside], lost)
     for place in np.ndindex(low.shape):
+        window.budget.check_time()
         inside = (falls > low[place]) & (falls <= last[place])
         lost[place] = before[inside].sum()
     return lost

@@ -115,6 +115,7 @@ def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArra
     high = np.empty((rows, len(ends)), dtype=np.int64)
     starts_ms = ends - range_ms
     for row in range(rows):
+        budget.check_time()
         part = samples.series(row)
         times = samples.times[part]
         low[row] = np.searchsorted(times, starts_ms, side="right")

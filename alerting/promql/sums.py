@@ -143,10 +143,10 @@ def _exact_sums(window: Windows) -> tuple[FloatArray, FloatArray, BoolArray]:
 def _slowly(window: Windows, out: FloatArray, exact: BoolArray, reduce: Callable[[list[float]], float]) -> None:
     """Fill the rows that are not exact, one window after the other."""
     for row in np.flatnonzero(~exact).tolist():
-        window.budget.check_time()
         part = window.samples.series(row)
         values = window.samples.values[part].tolist()
         lows, highs = window.low[row].tolist(), window.high[row].tolist()
         for column, (low, high) in enumerate(zip(lows, highs, strict=True)):
             if high > low:
+                window.budget.check_time()
                 out[row, column] = reduce(values[low - part.start : high - part.start])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -72,11 +72,15 @@ Value = Scalar | String | Vector | Matrix
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer and what Prometheus would have said about it."""
+    """An answer and what Prometheus would have said about it. ``samples``: how many were held for it."""
 
     value: Value
     warnings: tuple[str, ...] = field(default=())
     infos: tuple[str, ...] = field(default=())
+    samples: int = 0
+
+    def with_warning(self, text: str) -> Result:
+        return replace(self, warnings=(*self.warnings, text))
 
 
 def format_value(value: float) -> str:

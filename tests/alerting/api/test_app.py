@@ -16,6 +16,7 @@ from alerting.api.answer import _accepted
 from alerting.api.app import POOL_STATS, REQUEST_STATS
 from alerting.api.ports import Limits, Services
 from alerting.promql import nodes
+from alerting.promql.budget import Patience
 from alerting.promql.engine import Engine
 from alerting.promql.value import Result
 from tests.alerting.api import schemas
@@ -138,7 +139,15 @@ class Faulty(Engine):
     def __init__(self) -> None:
         pass
 
-    def instant(self, expr: nodes.Expr, time_ms: int, *, deadline: float | None = None) -> Result:
+    def instant(
+        self,
+        expr: nodes.Expr,
+        time_ms: int,
+        *,
+        deadline: float | None = None,
+        patience: Patience | None = None,
+        lookback_ms: int | None = None,
+    ) -> Result:
         raise RuntimeError("secret detail")
 
 

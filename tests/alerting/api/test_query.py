@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from alerting.api.ports import Limits, Services
 from alerting.promql import nodes
+from alerting.promql.budget import Patience
 from alerting.promql.engine import Engine
-from alerting.promql.errors import QueryTimeout
 from alerting.promql.value import Result, Scalar
 from tests.alerting.api import schemas
 from tests.alerting.api.conftest import NOW_MS, START_MS, Client, serve
@@ -103,7 +103,7 @@ async def test_form_and_url_are_one(client: Client) -> None:
         (
             "query",
             {"query": "up", "time": "abc"},
-            """invalid parameter "time": Invalid time value for 'time': cannot parse "abc" to a valid timestamp""",
+            """invalid parameter "time": invalid time value for 'time': cannot parse "abc" to a valid timestamp""",
         ),
         (
             "query",
@@ -211,18 +211,25 @@ async def test_an_answer_of_too_many_points_is_refused(services: Services) -> No
 
 
 class Stuck(Engine):
-    """Holds every query until let go; heeds deadlines as the engine does."""
+    """Holds every query until let go; heeds patience as the engine does."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
         self.begun = 0
 
-    def instant(self, expr: nodes.Expr, time_ms: int, *, deadline: float | None = None) -> Result:
+    def instant(
+        self,
+        expr: nodes.Expr,
+        time_ms: int,
+        *,
+        deadline: float | None = None,
+        patience: Patience | None = None,
+        lookback_ms: int | None = None,
+    ) -> Result:
         self.begun += 1
-        assert deadline is not None
+        assert patience is not None
         while not self.go.wait(0.01):
-            if time.monotonic() > deadline:
-                raise QueryTimeout("query timed out in expression evaluation")
+            patience.check()
         return Result(Scalar(time_ms, 1.0))
 
 

@@ -87,7 +87,8 @@ async def test_groups_by_pages(client: Client) -> None:
         ("type=x", 'invalid parameter "type": not supported value "x"'),
         (
             "group_next_token=x",
-            'invalid parameter "group_limit": group_limit needs to be set in order to paginate over the groups',
+            'invalid parameter "group_next_token": group_limit needs to be present in order to paginate over '
+            "the groups",
         ),
         (
             "group_limit=1&group_next_token=x",
