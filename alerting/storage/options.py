@@ -8,6 +8,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 MIB = 1 << 20
+IMPORTED = "import/"
+"""How the names of sources begin that an import has made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,12 @@ class Query:
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
         if end_ms < start_ms:
             return []
+        return self.read(self._registry.resolve(matchers), start_ms, end_ms)
+
+    def read(self, chosen: Iterable[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
+        """What ``select`` gives, of these series."""
         by_source: dict[int, list[Series]] = {}
-        for series in self._registry.resolve(matchers):
+        for series in chosen:
             by_source.setdefault(series.source, []).append(series)
         self._check_size(by_source, start_ms, end_ms)
         found: list[SeriesData] = []

@@ -16,7 +16,7 @@ from alerting.storage.codec import Damaged
 from alerting.storage.disk import Disk, Loaded
 from alerting.storage.head import Head, Rows
 from alerting.storage.newest import Newest
-from alerting.storage.options import Stats, StoreOptions
+from alerting.storage.options import IMPORTED, Stats, StoreOptions
 from alerting.storage.ports import Instant, Runs, StorageError
 from alerting.storage.query import Query, Source
 from alerting.storage.quick import Quick
@@ -190,6 +190,8 @@ class Store:
             ids = {series_id for part in mine for series_id in part.ids.tolist()}
             if source_id in newest:
                 ids.update(newest[source_id].members.ids.tolist())
+            if name.startswith(IMPORTED):  # nothing is ever appended: a column would only send rules to the disk
+                ids = set()
             known = [(i, series.labels) for i in sorted(ids) if (series := self._registry.get(i)) is not None]
             first = max(sealed, mine[0].first if mine else 0)
             head = self._head(source_id, first, known)
