@@ -41,6 +41,8 @@ def live_paths(roots: Roots) -> BoardPaths:
         device_tree=Path(roots.proc("device-tree")),
         tegra_release=Path(roots.root("etc/nv_tegra_release")),
         dpkg_status=Path(roots.root("var/lib/dpkg/status")),
+        nvpmodel_status=Path(roots.root("var/lib/nvpmodel/status")),
+        nvpmodel_conf=Path(roots.root("etc/nvpmodel.conf")),
     )
 
 

@@ -56,6 +56,12 @@ JETSON_POWER_TOTAL = Metric(
     "gauge",
     "Power drawn by the whole module, only on boards that measure their input (VDD_IN, POM_5V_IN, VIN).",
 )
+JETSON_POWER_MODE_INFO = Metric(
+    "tierwatch_jetson_power_mode_info",
+    "gauge",
+    "The power mode (nvpmodel) that is set: its number and, where the board's configuration names it, its name.",
+    ("id", "mode"),
+)
 JETSON_FAN_DUTY = Metric(
     "tierwatch_jetson_fan_duty_ratio", "gauge", "Duty cycle the fan is driven with, 0 to 1.", ("fan",)
 )
@@ -139,6 +145,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
     JETSON_GPU_FREQUENCY,
     JETSON_POWER,
     JETSON_POWER_TOTAL,
+    JETSON_POWER_MODE_INFO,
     JETSON_FAN_DUTY,
     JETSON_FAN_RPM,
     JETSON_MEMORY_USED,

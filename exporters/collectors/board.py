@@ -17,6 +17,7 @@ COLLECTORS: dict[str, BoardFamily | None] = {
     "jetson_fan": "jetson",
     "jetson_gpu": "jetson",
     "jetson_power": "jetson",
+    "jetson_power_mode": "jetson",
     "jetson_sources": "jetson",
     "jetson_tegrastats": "jetson",
     "pi_throttle": "raspberrypi",
@@ -134,7 +135,7 @@ class BoardSensors:
         if self.board.family == "jetson":
             from exporters.collectors.jetson import JetsonSensors
 
-            return JetsonSensors(self.board, self.sys, self._command("tegrastats"))
+            return JetsonSensors(self.board, self._paths, self._command("tegrastats"))
         if self.board.family == "raspberrypi":
             from exporters.collectors.raspberrypi import PiSensors
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from exporters.catalog import board as names
 from exporters.catalog.metric import Metric
 from exporters.collector import Collector, CollectorFailed, Family, NoData
-from exporters.sources.board import Board
+from exporters.sources.board import Board, BoardPaths
 from exporters.sources.board_sampling import Ticker
 from exporters.sources.jetson_fan import read_fans
 from exporters.sources.jetson_gpu import GpuSampler
 from exporters.sources.jetson_power import RailsUnreadable, read_rails, total_watts
+from exporters.sources.jetson_powermode import PowerModeUnreadable, read_power_mode
 from exporters.sources.tegrastats import Tegrastats
 from exporters.sources.tegrastats_child import TegrastatsChild
 
@@ -28,12 +28,13 @@ class JetsonSensors:
     """What the collectors of a Jetson share: the GPU's sampler and the tegrastats child. Idle until started."""
 
     def __init__(
-        self, board: Board, sys: Path, tegrastats: Sequence[str] | None, *, clock: Clock = time.monotonic
+        self, board: Board, paths: BoardPaths, tegrastats: Sequence[str] | None, *, clock: Clock = time.monotonic
     ) -> None:
         """``tegrastats``: the program and leading arguments; None when it is not installed."""
         self.board = board
-        self.sys = sys
-        self.gpu = GpuSampler(sys)
+        self.paths = paths
+        self.sys = paths.sys
+        self.gpu = GpuSampler(self.sys)
         self.child = TegrastatsChild(tegrastats, clock=clock) if tegrastats else None
         self.clock = clock
         self._ticker = Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)
@@ -58,6 +59,7 @@ class JetsonSensors:
         return {
             "jetson_gpu": JetsonGpu(self),
             "jetson_power": JetsonPower(self),
+            "jetson_power_mode": JetsonPowerMode(self),
             "jetson_fan": JetsonFan(self),
             "jetson_tegrastats": JetsonTegrastats(self),
             "jetson_sources": JetsonSources(self),
@@ -137,6 +139,24 @@ class JetsonPower:
         if total is not None:
             families.append(one(names.JETSON_POWER_TOTAL, total))
         return families
+
+
+class JetsonPowerMode:
+    """The mode ``nvpmodel`` has set: what the board may draw, and which cores and clocks it has."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        self._sensors.now_on_jetson()
+        paths = self._sensors.paths
+        try:
+            mode = read_power_mode(paths.nvpmodel_status, paths.nvpmodel_conf)
+        except PowerModeUnreadable as error:
+            raise CollectorFailed(str(error)) from error
+        if mode is None:
+            raise NoData("no power mode is set and none is the default")
+        return [Family(names.JETSON_POWER_MODE_INFO, [((str(mode.number), mode.name), 1.0)])]
 
 
 class JetsonFan:

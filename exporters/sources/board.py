@@ -31,6 +31,8 @@ class BoardPaths:
     device_tree: Path
     tegra_release: Path
     dpkg_status: Path
+    nvpmodel_status: Path
+    nvpmodel_conf: Path
 
     @classmethod
     def below(cls, root: Path = Path("/")) -> BoardPaths:
@@ -40,6 +42,8 @@ class BoardPaths:
             device_tree=root / "proc/device-tree",
             tegra_release=root / "etc/nv_tegra_release",
             dpkg_status=root / "var/lib/dpkg/status",
+            nvpmodel_status=root / "var/lib/nvpmodel/status",
+            nvpmodel_conf=root / "etc/nvpmodel.conf",
         )
 
 

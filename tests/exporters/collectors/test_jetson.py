@@ -7,7 +7,7 @@ import pytest
 
 from exporters.collector import Collector, CollectorFailed, Family, NoData
 from exporters.collectors.jetson import JetsonSensors
-from exporters.sources.board import Board
+from exporters.sources.board import Board, BoardPaths
 
 ROOT_LINE = (  # AGX Orin 64GB, release 36, as root (Abdel-E/tegrastats_parser)
     "10-26-2025 05:10:55 RAM 6873/62841MB (lfb 3x4MB) SWAP 0/31421MB (cached 0MB) "
@@ -42,7 +42,8 @@ class Rig:
         self.sys = root / "sys"
         self.clock = Clock()
         board = Board("jetson" if family == "jetson" else "raspberrypi", soc=soc)
-        self.sensors = JetsonSensors(board, self.sys, ["tegrastats"] if tegrastats else None, clock=self.clock)
+        paths = BoardPaths.below(root)
+        self.sensors = JetsonSensors(board, paths, ["tegrastats"] if tegrastats else None, clock=self.clock)
         self.collectors: dict[str, Collector] = self.sensors.collectors()
 
     def second(self, line: str = "") -> None:
@@ -275,3 +276,18 @@ def test_silent_on_another_board(tmp_path: Path) -> None:
     finally:
         rig.sensors.stop()
     assert not rig.sensors.gpu.window.fresh(rig.clock.now)
+
+
+def test_the_power_mode(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    with pytest.raises(NoData):
+        rig.collectors["jetson_power_mode"].collect()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nvpmodel.conf").write_text("< POWER_MODEL ID=1 NAME=5W >\n< PM_CONFIG DEFAULT=0 >\n")
+    status = tmp_path / "var/lib/nvpmodel/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("pmode:0001\n")
+    assert rig.read("jetson_power_mode") == {"tierwatch_jetson_power_mode_info": {("1", "5W"): 1}}
+    status.write_text("?\n")
+    with pytest.raises(CollectorFailed, match="expected pmode"):
+        rig.collectors["jetson_power_mode"].collect()
