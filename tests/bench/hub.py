@@ -1,0 +1,64 @@
+"""Configurations for the aggregator under measurement, and the process itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from config.yamlfile import dump
+from deploy.demo.plan import SHIPPED
+from tests.bench.prometheus_peer import Running, free_port, wait_ready
+
+CLUSTER = """\
+cluster: bench
+network: {cidr: 127.0.0.0/8, router: {address: 127.0.0.254}}
+tiers: {1: Only}
+flows: {web: {title: Web, question: Does it work?, steps: [FIRST/web]}}
+"""
+
+
+def write_config(folder: Path, nodes: Mapping[str, tuple[str, int]], *, interval_s: float, rules: bool) -> None:
+    """Nodes at (address, port), scraped and judged each ``interval_s``; the shipped rules, or none. Nobody is told."""
+    folder.mkdir(parents=True)
+    described = [
+        f"  {name}: {{address: {address}, exporter_port: {port}, tier: 1, board: generic, memory: 8GiB, disk: 1TB, "
+        "services: {web: {kind: http, title: Web, port: 80}}}"
+        for name, (address, port) in nodes.items()
+    ]
+    first = next(iter(nodes))
+    (folder / "cluster.yaml").write_text(CLUSTER.replace("FIRST", first) + "nodes:\n" + "\n".join(described) + "\n")
+    timing = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{interval_s:g}s")
+    alerting = {
+        "timing": timing,
+        "external_url": "http://127.0.0.1",
+        "rule_files": ["rules/*.yml"] if rules else [],
+        "route": {"receiver": "nobody"},
+        "receivers": [{"name": "nobody"}],
+    }
+    (folder / "alerting.yaml").write_text(dump(alerting))
+    (folder / "rules").symlink_to(SHIPPED / "rules")
+
+
+def idle_config(folder: Path) -> None:
+    """Nothing to do but to answer: one node that is asked once an hour, no rules."""
+    write_config(folder, {"ONE": ("127.0.0.1", free_port())}, interval_s=3600, rules=False)
+
+
+@contextmanager
+def hub(folder: Path, words: Sequence[str] = ("tierwatch", "aggregator")) -> Iterator[Running]:
+    """The aggregator over ``folder/config`` and ``folder/data``, with the settings of its systemd unit. ``words``: the
+    module that starts it and what comes before its options."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", *words, "--config", str(folder / "config"), "--data", str(folder / "data")]
+    with (folder / "hub.log").open("wb") as log:
+        environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+        process = subprocess.Popen([*command, "--listen", address], stdout=log, stderr=log, env=environment)
+    try:
+        yield Running(process.pid, wait_ready(process, f"http://{address}", folder / "hub.log"))
+    finally:
+        process.terminate()
+        process.wait(60)

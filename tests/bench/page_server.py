@@ -1,0 +1,65 @@
+"""Serves many targets the living page of node_exporter: ``python -m tests.bench.page_server TARGETS STEP_SECONDS``.
+
+Each target has a loopback address of its own; a list of (address, port) is written as JSON. Pages are made and
+compressed before, so that serving costs little: the answers to one connection are one page after the other, as far as
+a scrape is from the next, from the start again after ``PAGES``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import sys
+
+from tests.bench.motion import PEER_PAGE, LivingPage
+
+PAGES = 64
+APART_S = 15.0
+
+
+class OnePage(asyncio.Protocol):
+    """As much of HTTP as a scraper needs: every request without a body gets the next page."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        self._answers = answers
+        self._at = 0
+        self._seen = b""
+        self._transport: asyncio.WriteTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        while (end := self._seen.find(b"\r\n\r\n")) >= 0:
+            self._seen = self._seen[end + 4 :]
+            self._transport.write(self._answers[self._at % len(self._answers)])
+            self._at += 1
+
+
+def answers(step_s: float) -> list[bytes]:
+    page = LivingPage(PEER_PAGE, apart_s=APART_S, step_s=step_s, seed=1)
+    found = []
+    for row in page.next_values(PAGES):
+        body = gzip.compress(page.text(row), 6)
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Encoding: gzip\r\n"
+        found.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return found
+
+
+async def serve(targets: int, step_s: float) -> None:
+    pages = answers(step_s)
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda: OnePage(pages), f"127.10.{number // 250}.{number % 250 + 1}", 0)
+        for number in range(targets)
+    ]
+    sys.stdout.write(json.dumps([server.sockets[0].getsockname() for server in servers]) + "\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))
