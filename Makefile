@@ -64,9 +64,9 @@ dashboards: $(VENV)/installed-hub ## write the Grafana dashboards again
 	$(BIN)/tierwatch dashboards build --config config --out dashboards/generated
 
 lock: ## pin the packages again (needs uv)
-	for set in exporter "exporter --extra aggregator --extra dashboards" \
-	  "exporter --extra aggregator --extra dashboards --extra dev"; do \
-	  case "$$set" in *dev) out=dev;; *dashboards) out=hub;; *) out=exporter;; esac; \
+	for set in exporter "exporter --extra aggregator --extra dashboards --extra remote" \
+	  "exporter --extra aggregator --extra dashboards --extra remote --extra dev"; do \
+	  case "$$set" in *dev) out=dev;; *remote) out=hub;; *) out=exporter;; esac; \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet pyproject.toml --extra $$set -o $(REQ)/$$out.txt || exit 1; \
 	done

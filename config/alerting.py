@@ -24,11 +24,36 @@ class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     evaluation_interval: Duration = 5.0
 
 
+class RemoteSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Another store that speaks Prometheus' protocols: asked (``query_url``), written to (``write_url``), or both.
+
+    What opens its door does not show when printed.
+    """
+
+    query_url: Secret = ""
+    write_url: Secret = ""
+    read_recent: bool = False
+    """Ask it also for the time that the own store has."""
+    query_timeout: Duration = 5.0
+    write_timeout: Duration = 30.0
+    max_lag: Duration = 6 * 3600.0
+    """Samples that could not be written for so long are skipped."""
+    username: str = ""
+    password_file: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    headers: dict[str, Secret] = {}
+
+    def __repr__(self) -> str:
+        return f"RemoteSettings(query={bool(self.query_url)}, write={bool(self.write_url)})"
+
+
 class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much is kept: whichever limit is reached first."""
 
     retention: Duration = 30 * 86400.0
     max_bytes: Bytes = 8 * 2**30
+    remote: RemoteSettings = RemoteSettings()
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -16,6 +16,7 @@ from config.yamlfile import Document, Key
 _SHORTEST_RETENTION = 3600.0
 _SMALLEST_STORE = 64 * 2**20
 _SMALLEST_BODY = 64 * 2**10
+_LONGEST_WAIT = 300.0
 _MAGIC = frozenset("*?[")
 
 
@@ -34,6 +35,7 @@ class _AlertingCheck:
     def problems(self) -> Iterator[Problem]:
         yield from self._timing()
         yield from self._amounts()
+        yield from self._remote()
         yield from self._rule_files()
         url = self._alerting.external_url
         if url and not url.startswith(("http://", "https://")) and self._document.intact(("external_url",)):
@@ -76,6 +78,21 @@ class _AlertingCheck:
         ):
             if size < least and self._document.intact(path):
                 yield self._problem(path, f"expected at least {format_size(least)}, got {format_size(size)}")
+
+    def _remote(self) -> Iterator[Problem]:
+        storage, place = self._alerting.storage, ("storage", "remote")
+        for name in ("query_timeout", "write_timeout"):
+            path: Key = (*place, name)
+            yield from self._at_least(path, getattr(storage.remote, name), 0.1)
+            if getattr(storage.remote, name) > _LONGEST_WAIT and self._document.intact(path):
+                shown = format_duration(_LONGEST_WAIT), format_duration(getattr(storage.remote, name))
+                yield self._problem(path, f"expected at most {shown[0]}, got {shown[1]}")
+        path = (*place, "max_lag")
+        yield from self._at_least(path, storage.remote.max_lag, 60.0)
+        sound = self._document.intact(path) and self._document.intact(("storage", "retention"))
+        if sound and path in self._document.lines and storage.remote.max_lag > storage.retention:
+            shown = format_duration(storage.retention), format_duration(storage.remote.max_lag)
+            yield self._problem(path, f"expected at most retention ({shown[0]}): what is not kept cannot be sent later")
 
     def _rule_files(self) -> Iterator[Problem]:
         for index, pattern in enumerate(self._alerting.rule_files):

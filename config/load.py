@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.alerting import Alerting
@@ -13,6 +13,7 @@ from config.crosscheck_alerting import check_alerting
 from config.crosscheck_cluster import check_cluster
 from config.problems import ConfigError, Problem
 from config.receivers import receiver_urls
+from config.remote import Remote, remote_access
 from config.secrets import Secret
 from config.shape import ShapeChecker
 from config.yamlfile import read
@@ -24,12 +25,14 @@ _MISSING = "no such file; --config must name the folder that holds it"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the aggregator is told. ``urls``: receiver name -> Apprise URLs, secrets filled in."""
+    """Everything the aggregator is told. ``urls``: receiver name -> Apprise URLs, secrets filled in; ``remote``: where
+    the other store is, and what opens its door."""
 
     directory: Path
     cluster: Cluster
     alerting: Alerting
     urls: Mapping[str, tuple[Secret, ...]]
+    remote: Remote = field(default_factory=Remote)
 
     def rule_paths(self) -> list[Path]:
         """The rule files that ``rule_files`` names, relative to the folder, sorted, each once."""
@@ -60,14 +63,17 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
     cluster = _cluster(directory, problems)
     alerting: Alerting | None = None
     urls: dict[str, tuple[Secret, ...]] = {}
+    remote = Remote()
     document = read(directory / ALERTING_FILE, problems, _MISSING)
     if document is not None:
         alerting = ShapeChecker(document, problems).to_struct(Alerting)
         problems.extend(check_alerting(alerting, document, directory))
-        urls = receiver_urls(alerting, document, os.environ if environ is None else environ, directory, problems)
+        environ = os.environ if environ is None else environ
+        urls = receiver_urls(alerting, document, environ, directory, problems)
+        remote = remote_access(alerting.storage.remote, document, environ, directory, problems)
     if cluster is None or alerting is None or problems:
         raise ConfigError(problems)
-    return Config(directory, cluster, alerting, urls)
+    return Config(directory, cluster, alerting, urls, remote)
 
 
 def _cluster(directory: Path, problems: list[Problem]) -> Cluster | None:

@@ -52,8 +52,8 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def from_file(path: Path) -> Secret:
-    """The first line of a file. Raises ValueError with the reason, never with the contents."""
+def from_file(path: Path, what: str = "an Apprise URL") -> Secret:
+    """The first line of a file: ``what`` is expected. Raises ValueError with the reason, never with the contents."""
     try:
         # Opening a pipe would wait for a writer that may never come.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -70,5 +70,5 @@ def from_file(path: Path) -> Secret:
     except UnicodeDecodeError:
         raise ValueError(f"{path}: its first line is not UTF-8 text") from None
     if not line:
-        raise ValueError(f"{path}: its first line is empty; expected an Apprise URL there")
+        raise ValueError(f"{path}: its first line is empty; expected {what} there")
     return Secret(line)
