@@ -43,6 +43,7 @@ def live_paths(roots: Roots) -> BoardPaths:
         dpkg_status=Path(roots.root("var/lib/dpkg/status")),
         nvpmodel_status=Path(roots.root("var/lib/nvpmodel/status")),
         nvpmodel_conf=Path(roots.root("etc/nvpmodel.conf")),
+        nvidia_driver=Path(roots.proc("driver/nvidia/gpus")),
     )
 
 

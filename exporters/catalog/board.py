@@ -25,7 +25,7 @@ REPLAY_INFO = Metric(
 JETSON_SOURCE_INFO = Metric(
     "tierwatch_jetson_source_info",
     "gauge",
-    "Which source answers for a reading at the moment (sysfs, tegrastats).",
+    "Which source answers for a reading at the moment (sysfs, nvml, tegrastats).",
     ("reading", "source"),
 )
 JETSON_GPU_UTILIZATION = Metric(
@@ -108,6 +108,52 @@ JETSON_TEGRASTATS_RESTARTS = Metric(
     "Times the tegrastats child had to be started again since the exporter started.",
 )
 
+NVIDIA_GPU_INFO = Metric(
+    "tierwatch_nvidia_gpu_info", "gauge", "A graphics card, by its number, and what it calls itself.", ("gpu", "name")
+)
+NVIDIA_GPU_UTILIZATION = Metric(
+    "tierwatch_nvidia_gpu_utilization_ratio",
+    "gauge",
+    "Share of time a graphics card was busy, 0 to 1, mean of one sample a second since the last read.",
+    ("gpu",),
+)
+NVIDIA_GPU_UTILIZATION_MAX = Metric(
+    "tierwatch_nvidia_gpu_utilization_max_ratio",
+    "gauge",
+    "Highest of a graphics card's utilization samples since the last read, 0 to 1.",
+    ("gpu",),
+)
+NVIDIA_GPU_BUSY = Metric(
+    "tierwatch_nvidia_gpu_busy_seconds_total",
+    "counter",
+    "Time a graphics card was busy since the exporter started, from one sample a second.",
+    ("gpu",),
+)
+NVIDIA_GPU_MEMORY_USED = Metric(
+    "tierwatch_nvidia_gpu_memory_used_bytes", "gauge", "Memory of a graphics card in use.", ("gpu",)
+)
+NVIDIA_GPU_MEMORY_SIZE = Metric(
+    "tierwatch_nvidia_gpu_memory_size_bytes", "gauge", "Memory of a graphics card.", ("gpu",)
+)
+NVIDIA_GPU_TEMPERATURE = Metric(
+    "tierwatch_nvidia_gpu_temperature_celsius", "gauge", "Temperature of a graphics card's chip.", ("gpu",)
+)
+NVIDIA_GPU_POWER = Metric("tierwatch_nvidia_gpu_power_watts", "gauge", "Power a graphics card draws.", ("gpu",))
+NVIDIA_GPU_FREQUENCY = Metric(
+    "tierwatch_nvidia_gpu_frequency_hertz", "gauge", "Current clock of a graphics card.", ("gpu",)
+)
+NVIDIA_METRICS: tuple[Metric, ...] = (
+    NVIDIA_GPU_INFO,
+    NVIDIA_GPU_UTILIZATION,
+    NVIDIA_GPU_UTILIZATION_MAX,
+    NVIDIA_GPU_BUSY,
+    NVIDIA_GPU_MEMORY_USED,
+    NVIDIA_GPU_MEMORY_SIZE,
+    NVIDIA_GPU_TEMPERATURE,
+    NVIDIA_GPU_POWER,
+    NVIDIA_GPU_FREQUENCY,
+)
+
 PI_UNDERVOLTAGE = Metric(
     "tierwatch_pi_undervoltage",
     "gauge",
@@ -159,6 +205,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
     JETSON_ENGINE_FREQUENCY,
     JETSON_TEMPERATURE,
     JETSON_TEGRASTATS_RESTARTS,
+    *NVIDIA_METRICS,
     PI_UNDERVOLTAGE,
     PI_UNDERVOLTAGE_EVENTS,
     PI_THROTTLE_STATE,

@@ -20,6 +20,7 @@ COLLECTORS: dict[str, BoardFamily | None] = {
     "jetson_power_mode": "jetson",
     "jetson_sources": "jetson",
     "jetson_tegrastats": "jetson",
+    "nvidia_gpu": "other",
     "pi_throttle": "raspberrypi",
     "pi_voltage": "raspberrypi",
     "replay": None,
@@ -98,6 +99,8 @@ class BoardSensors:
         """Whether a collector of ``COLLECTORS`` makes sense here."""
         if name == "replay":
             return self.replayed
+        if name == "nvidia_gpu" and not self._paths.nvidia_driver.is_dir():
+            return False
         return COLLECTORS[name] in (None, self.board.family)
 
     def collector(self, name: str) -> Collector:
@@ -140,6 +143,10 @@ class BoardSensors:
             from exporters.collectors.raspberrypi import PiSensors
 
             return PiSensors(self.board, self.sys, self._command("vcgencmd"))
+        if self.has("nvidia_gpu"):
+            from exporters.collectors.nvidia import NvidiaSensors
+
+            return NvidiaSensors()
         return None
 
     def _command(self, program: str) -> Sequence[str] | None:

@@ -1,4 +1,7 @@
-"""A Jetson's GPU, power, fan, and what tegrastats alone knows. sysfs answers first, tegrastats fills what it lacks."""
+"""A Jetson's GPU, power, fan, and what tegrastats alone knows.
+
+sysfs answers first, NVML where the kernel has no load file (AGX Thor), tegrastats fills what they lack.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from exporters.catalog import board as names
 from exporters.catalog.metric import Metric
 from exporters.collector import Collector, CollectorFailed, Family, NoData
 from exporters.sources.board import Board, BoardPaths
-from exporters.sources.board_sampling import Ticker
+from exporters.sources.board_sampling import Ticker, WindowReading
 from exporters.sources.jetson_fan import read_fans
 from exporters.sources.jetson_gpu import GpuSampler
 from exporters.sources.jetson_power import RailsUnreadable, read_rails, total_watts
 from exporters.sources.jetson_powermode import PowerModeUnreadable, read_power_mode
+from exporters.sources.nvml import NvmlSampler
 from exporters.sources.tegrastats import Tegrastats
 from exporters.sources.tegrastats_child import TegrastatsChild
 
@@ -28,29 +32,43 @@ class JetsonSensors:
     """What the collectors of a Jetson share: the GPU's sampler and the tegrastats child. Idle until started."""
 
     def __init__(
-        self, board: Board, paths: BoardPaths, tegrastats: Sequence[str] | None, *, clock: Clock = time.monotonic
+        self,
+        board: Board,
+        paths: BoardPaths,
+        tegrastats: Sequence[str] | None,
+        *,
+        nvml: NvmlSampler | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
-        """``tegrastats``: the program and leading arguments; None when it is not installed."""
+        """``tegrastats``: the program and leading arguments; None when it is not installed. ``nvml``: asked only on
+        boards whose kernel has no load file; others get lies from it."""
         self.board = board
         self.paths = paths
         self.sys = paths.sys
         self.gpu = GpuSampler(self.sys)
         self.child = TegrastatsChild(tegrastats, clock=clock) if tegrastats else None
         self.clock = clock
-        self._ticker = Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)
+        self.nvml = nvml or (NvmlSampler() if board.soc in WITHOUT_LOAD else None)
+        self._tickers = [Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)]
+        if self.nvml is not None:
+            self._tickers.append(Ticker("jetson-nvml", SAMPLE_SECONDS, self.nvml.tick))
 
     def start(self, *names: str) -> None:
         """Starts what these collectors read from; of all of them when none is named. Nothing on another board."""
         if self.board.family != "jetson":
             return
         if not names or "jetson_gpu" in names:
-            self._ticker.start()
+            for ticker in self._tickers:
+                ticker.start()
         if self.child is not None and (not names or "jetson_tegrastats" in names):
             self.child.start()
 
     def stop(self) -> None:
-        """Ends the sampling thread and the child."""
-        self._ticker.stop()
+        """Ends the sampling threads and the child."""
+        for ticker in self._tickers:
+            ticker.stop()
+        if self.nvml is not None:
+            self.nvml.close()
         if self.child is not None:
             self.child.stop()
 
@@ -74,6 +92,11 @@ class JetsonSensors:
     def line(self, now: float) -> Tegrastats | None:
         """What tegrastats said last, if that is recent."""
         return self.child.latest(now) if self.child is not None else None
+
+    def nvml_load(self, now: float) -> WindowReading | None:
+        """The load since the last read as NVML tells it, and starts anew."""
+        gpus = self.nvml.gpus(now) if self.nvml is not None else ()
+        return gpus[0].load.take(now) if gpus else None
 
     def has_thermal_zones(self) -> bool:
         """Whether the kernel shows temperatures, which are exported under node_exporter's names elsewhere."""
@@ -104,9 +127,11 @@ class JetsonGpu:
         now = sensors.now_on_jetson()
         # Both are taken each time: what stands in one day must not speak for all the time before.
         stand_in = sensors.child.gpu.take(now) if sensors.child is not None else None
-        load = sensors.gpu.window.take(now) or stand_in
+        load = sensors.gpu.window.take(now) or sensors.nvml_load(now) or stand_in
         if load is None and sensors.gpu.fault:
             raise CollectorFailed(f"GPU load: {sensors.gpu.fault}")
+        if load is None and sensors.nvml is not None and sensors.nvml.fault:
+            raise CollectorFailed(f"GPU load: {sensors.nvml.fault}")
         if load is None and sensors.board.soc not in WITHOUT_LOAD and sensors.gpu.missing_seconds(now) > BOOT_SECONDS:
             raise CollectorFailed("GPU load: no device of class devfreq has one and tegrastats does not tell it")
         families: list[Family] = []
@@ -214,6 +239,8 @@ class JetsonSources:
         sources: dict[str, str] = {}
         if sensors.gpu.window.fresh(now):
             sources["gpu_utilization"] = "sysfs"
+        elif sensors.nvml is not None and any(gpu.load.fresh(now) for gpu in sensors.nvml.gpus(now)):
+            sources["gpu_utilization"] = "nvml"
         elif sensors.child is not None and sensors.child.gpu.fresh(now):
             sources["gpu_utilization"] = "tegrastats"
         source, hertz = gpu_hertz(sensors, now)

@@ -33,6 +33,7 @@ class BoardPaths:
     dpkg_status: Path
     nvpmodel_status: Path
     nvpmodel_conf: Path
+    nvidia_driver: Path
 
     @classmethod
     def below(cls, root: Path = Path("/")) -> BoardPaths:
@@ -44,6 +45,7 @@ class BoardPaths:
             dpkg_status=root / "var/lib/dpkg/status",
             nvpmodel_status=root / "var/lib/nvpmodel/status",
             nvpmodel_conf=root / "etc/nvpmodel.conf",
+            nvidia_driver=root / "proc/driver/nvidia/gpus",
         )
 
 

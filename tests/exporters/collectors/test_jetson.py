@@ -8,6 +8,8 @@ import pytest
 from exporters.collector import Collector, CollectorFailed, Family, NoData
 from exporters.collectors.jetson import JetsonSensors
 from exporters.sources.board import Board, BoardPaths
+from exporters.sources.nvml import GpuReading, NvmlSampler
+from tests.exporters.sources.test_nvml import Library
 
 ROOT_LINE = (  # AGX Orin 64GB, release 36, as root (Abdel-E/tegrastats_parser)
     "10-26-2025 05:10:55 RAM 6873/62841MB (lfb 3x4MB) SWAP 0/31421MB (cached 0MB) "
@@ -291,3 +293,37 @@ def test_the_power_mode(tmp_path: Path) -> None:
     status.write_text("?\n")
     with pytest.raises(CollectorFailed, match="expected pmode"):
         rig.collectors["jetson_power_mode"].collect()
+
+
+def thor(tmp_path: Path, *answers: list[GpuReading] | str) -> tuple[Rig, NvmlSampler]:
+    library = Library(*answers)
+    rig = Rig(tmp_path, "tegra264")
+    sampler = rig.sensors.nvml = NvmlSampler(lambda: library)
+    rig.sensors.gpu.tick(0)
+    return rig, sampler
+
+
+def test_thor_tells_its_load_over_nvml(tmp_path: Path) -> None:
+    rig, nvml = thor(tmp_path, [GpuReading("NVIDIA Thor", load=0.2)], [GpuReading("NVIDIA Thor", load=0.6)])
+    for second in (1.0, 2.0):
+        rig.second()
+        nvml.tick(second)
+    found = rig.read("jetson_gpu")
+    assert found["tierwatch_jetson_gpu_utilization_ratio"] == {(): 0.4}
+    assert found["tierwatch_jetson_gpu_utilization_max_ratio"] == {(): 0.6}
+    assert rig.read("jetson_sources") == {"tierwatch_jetson_source_info": {("gpu_utilization", "nvml"): 1}}
+
+
+def test_thor_without_nvml_says_why_unless_tegrastats_knows(tmp_path: Path) -> None:
+    rig, nvml = thor(tmp_path, "Driver Not Loaded")
+    rig.second()
+    nvml.tick(1.0)
+    with pytest.raises(CollectorFailed, match="GPU load: Driver Not Loaded"):
+        rig.collectors["jetson_gpu"].collect()
+    rig.second(ORIN_NANO)
+    assert rig.read("jetson_gpu")["tierwatch_jetson_gpu_utilization_ratio"] == {(): 0.07}
+
+
+def test_nvml_is_never_asked_where_the_kernel_tells_the_load(tmp_path: Path) -> None:
+    assert Rig(tmp_path, "tegra234").sensors.nvml is None
+    assert Rig(tmp_path, "tegra210").sensors.nvml is None
