@@ -1,4 +1,4 @@
-"""Blocks: made from rows, and read back, with the chunks decoded last kept in memory."""
+"""Blocks: made from rows, and read back, with the chunks unpacked last kept in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from alerting.model.series import ABSENT, ABSENT_BITS, FloatArray, IntArray
-from alerting.storage.codec import Damaged, IdArray, decode, decode_times, encode, encode_times
+from alerting.storage.codec import (
+    Damaged,
+    IdArray,
+    Inflated,
+    Wanted,
+    columns,
+    decode_times,
+    encode,
+    encode_times,
+    inflate,
+)
 from alerting.storage.database import DatabaseDamaged
 from alerting.storage.disk import Block, Disk, Members, NewBlock, chunk_key
 
@@ -20,6 +30,7 @@ log = logging.getLogger(__name__)
 BUNDLE_CELLS = 16_384  # a few KiB deflated: some pages, read at once
 TIMES = 0xFFFF  # stands for a block's times where a bundle's number would stand
 BAD_REMEMBERED = 10_000
+CELLS_AT_ONCE = 1 << 18  # restored together: many small columns in one go, but no more than some MiB
 
 
 class Vanished(Exception):
@@ -97,7 +108,7 @@ class ChunkReader:
         self._disk = disk
         self._bound = cache_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, tuple[IdArray, FloatArray | IntArray]] = OrderedDict()
+        self._kept: OrderedDict[int, IntArray | Inflated] = OrderedDict()
         self._size = 0
         self._bad: set[int] = set()
 
@@ -109,8 +120,8 @@ class ChunkReader:
         """The times of a block's rows; none when they cannot be read back. Raises Vanished and StorageError."""
         key = chunk_key(block, TIMES)
         kept = self._find(key)
-        if kept is not None:
-            return kept[1].astype(np.int64, copy=False)
+        if isinstance(kept, np.ndarray):
+            return kept
         try:
             data = self._disk.times(block)
             if data is None:
@@ -121,28 +132,28 @@ class ChunkReader:
         except (Damaged, DatabaseDamaged) as error:
             self._report(key, block, error)
             return np.zeros(0, np.int64)
-        self._keep(key, np.zeros(0, np.uint32), times)
+        self._keep(key, times)
         return times
 
-    def bundle(self, block: Block, number: int, wanted: IdArray, keep: bool) -> tuple[IdArray, FloatArray]:
-        """Some columns of a bundle, at least the wanted ones it has. Raises Vanished and StorageError."""
+    def bundle(self, block: Block, number: int, keep: bool) -> Inflated | None:
+        """None when it cannot be read back. Raises Vanished and StorageError."""
         key = chunk_key(block, number)
         kept = self._find(key)
-        if kept is not None:
-            return kept[0], kept[1].astype(np.float64, copy=False)
+        if isinstance(kept, Inflated):
+            return kept
         try:
             data = self._disk.chunk(key)
             if data is None:
                 raise Vanished
-            ids, values = decode(data, None if keep else wanted)
-            if values.shape[1] != block.count:
-                raise Damaged(f"{values.shape[1]} rows instead of {block.count}")
+            found = inflate(data)
+            if found.rows != block.count:
+                raise Damaged(f"{found.rows} rows instead of {block.count}")
         except (Damaged, DatabaseDamaged) as error:
             self._report(key, block, error)
-            return np.zeros(0, np.uint32), np.zeros((0, block.count))
+            return None
         if keep:
-            self._keep(key, ids, values)
-        return ids, values
+            self._keep(key, found)
+        return found
 
     def assemble(
         self, blocks: Sequence[Block], ids: IdArray, start_ms: int, end_ms: int, *, keep: bool, room: int = 0
@@ -162,14 +173,16 @@ class ChunkReader:
                 total += high - low
         all_times = np.empty(total + room, np.int64)
         matrix = np.full((len(ids), total + room), ABSENT)
+        work = _Restoring(matrix)
         at = 0
         for block, times, low, high in windows:
             all_times[at : at + len(times)] = times
-            for number in np.unique(block.members.bundles[np.isin(block.members.ids, ids)]).tolist():
-                found, values = self.bundle(block, number, ids, keep)
-                here = np.isin(found, ids)
-                matrix[np.searchsorted(ids, found[here]), at : at + len(times)] = values[here, low:high]
+            for number, rows, its_ids in _places(block.members, ids):
+                found = self.bundle(block, number, keep)
+                if found is not None:
+                    work.add(found, its_ids, rows, slice(at, at + len(times)), slice(low, high))
             at += len(times)
+        work.finish()
         return all_times, matrix, total
 
     def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
@@ -197,7 +210,7 @@ class ChunkReader:
             self._kept.clear()
             self._size = 0
 
-    def _find(self, key: int) -> tuple[IdArray, FloatArray | IntArray] | None:
+    def _find(self, key: int) -> IntArray | Inflated | None:
         with self._lock:
             entry = self._kept.get(key)
             if entry is None:
@@ -207,8 +220,7 @@ class ChunkReader:
             self._kept.move_to_end(key)
             return entry
 
-    def _keep(self, key: int, ids: IdArray, values: FloatArray | IntArray) -> None:
-        entry = (ids, values)
+    def _keep(self, key: int, entry: IntArray | Inflated) -> None:
         with self._lock:
             if key in self._kept or _size(entry) > self._bound:
                 return
@@ -227,8 +239,47 @@ class ChunkReader:
         log.warning("%s: block %d (%d ms to %d ms): %s; skipped", self._disk.path, block.id, *_span(block), error)
 
 
-def _size(entry: tuple[IdArray, FloatArray | IntArray]) -> int:
-    return entry[0].nbytes + entry[1].nbytes + 200
+def _places(members: Members, ids: IdArray) -> list[tuple[int, npt.NDArray[np.intp], IdArray]]:
+    """The bundles of a block that have some of ``ids``: (number, where these stand in ``ids``, these)."""
+    place = np.minimum(members.ids.searchsorted(ids), len(members.ids) - 1)
+    rows = (members.ids[place] == ids).nonzero()[0]
+    bundles = members.bundles[place[rows]]
+    numbers = set(bundles.tolist())
+    if len(numbers) == 1:
+        return [(numbers.pop(), rows, ids[rows])]
+    return [(number, its := rows[bundles == number], ids[its]) for number in sorted(numbers)]
+
+
+class _Restoring:
+    """Columns on their way into a matrix, restored many at a time."""
+
+    def __init__(self, matrix: FloatArray) -> None:
+        self._matrix = matrix
+        self._wanted: list[Wanted] = []
+        self._into: list[tuple[npt.NDArray[np.intp], slice, slice]] = []
+        self._cells = 0
+
+    def add(self, found: Inflated, ids: IdArray, rows: npt.NDArray[np.intp], into: slice, window: slice) -> None:
+        """The ``window`` of the columns of these series belongs into these rows at ``into``."""
+        chosen = np.minimum(found.ids.searchsorted(ids), len(found.ids) - 1)
+        here = found.ids[chosen] == ids
+        if not here.all():
+            chosen, rows = chosen[here], rows[here]
+        self._wanted.append((found, chosen))
+        self._into.append((rows, into, window))
+        self._cells += len(rows) * found.rows
+        if self._cells > CELLS_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        if self._wanted:
+            for values, (rows, into, window) in zip(columns(self._wanted), self._into, strict=True):
+                self._matrix[rows, into] = values[:, window]
+        self._wanted, self._into, self._cells = [], [], 0
+
+
+def _size(entry: IntArray | Inflated) -> int:
+    return (entry.bytes if isinstance(entry, Inflated) else entry.nbytes) + 400
 
 
 def _span(block: Block) -> tuple[int, int]:

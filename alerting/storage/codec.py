@@ -27,7 +27,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -102,46 +104,122 @@ def encode(ids: IdArray, values: FloatArray, level: int = 6) -> bytes:
     return _CRC.pack(zlib.crc32(packed)) + packed
 
 
+@dataclass(frozen=True, slots=True)
+class Inflated:
+    """A rectangle unpacked, its columns still differences in a few bytes each: what is worth keeping in memory.
+
+    ``groups`` has, by width, the byte planes of all columns of that width (width x columns x (rows - 1)); ``place``
+    says where a column stands in its group, ``holed`` where in ``holes`` (-1: it has none).
+    """
+
+    ids: IdArray
+    rows: int
+    mode: U8Array
+    decimals: U8Array
+    shift: U8Array
+    width: U8Array
+    first: IntArray
+    second: IntArray
+    groups: dict[int, U8Array]
+    place: npt.NDArray[np.intp]
+    holed: npt.NDArray[np.intp] | None
+    holes: U8Array | None
+    bytes: int
+
+
+Wanted: TypeAlias = tuple[Inflated, npt.NDArray[np.intp]]
+"""A rectangle and the numbers of some of its columns."""
+
+
 def decode(data: bytes, wanted: IdArray | None = None) -> tuple[IdArray, FloatArray]:
     """The ids and the columns x rows; only the columns in ``wanted`` when given. Raises Damaged."""
+    found = inflate(data)
+    keep = np.arange(len(found.ids)) if wanted is None else np.flatnonzero(np.isin(found.ids, wanted))
+    return found.ids[keep], columns([(found, keep)])[0]
+
+
+def inflate(data: bytes) -> Inflated:
+    """Raises Damaged."""
     try:
-        return _decode(data, wanted)
+        return _inflate(data)
     except (ValueError, IndexError, struct.error, zlib.error, OverflowError) as error:
         raise Damaged(f"chunk of {len(data)} bytes: {error}") from error
 
 
-def _decode(data: bytes, wanted: IdArray | None) -> tuple[IdArray, FloatArray]:
+def _inflate(data: bytes) -> Inflated:
     if len(data) < _CRC.size or zlib.crc32(memoryview(data)[_CRC.size :]) != _CRC.unpack_from(data)[0]:
         raise Damaged("checksum does not match")
     reader = _Reader(zlib.decompress(memoryview(data)[_CRC.size :], -15))
-    version, has_holes, columns, rows = _HEAD.unpack(reader.take(_HEAD.size))
-    if version != VERSION or not rows or columns * rows > MAX_CELLS:
-        raise Damaged(f"version {version}, {columns} columns x {rows} rows")
-    ids: IdArray = np.cumsum(reader.shuffled(columns, 4).view(np.uint32).ravel(), dtype=np.uint32)
-    mode, decimals, shift, width = (reader.octets(columns) for _ in range(4))
-    first = reader.shuffled(columns, 8).view(np.int64).ravel()
-    second = reader.shuffled(columns, 8).view(np.int64).ravel()
-    keep = np.ones(columns, bool) if wanted is None else np.isin(ids, wanted)
-    kinds: U8Array | None = None
+    version, has_holes, count, rows = _HEAD.unpack(reader.take(_HEAD.size))
+    if version != VERSION or not rows or count * rows > MAX_CELLS:
+        raise Damaged(f"version {version}, {count} columns x {rows} rows")
+    ids: IdArray = np.cumsum(reader.shuffled(count, 4).view(np.uint32).ravel(), dtype=np.uint32)
+    mode, decimals, shift, width = (reader.octets(count) for _ in range(4))
+    if int(mode.max(initial=0)) > XOR or int(width.max(initial=0)) > 8:
+        raise Damaged("unknown encoding")
+    first = reader.shuffled(count, 8).view(np.int64).ravel()
+    second = reader.shuffled(count, 8).view(np.int64).ravel()
+    holed = holes = None
     if has_holes:
-        holed = reader.octets(columns).astype(bool)
-        kinds = np.zeros((columns, rows), np.uint8)
-        kinds[holed] = reader.octets(int(holed.sum()) * rows).reshape(-1, rows)
-    deltas = np.zeros((columns, rows - 1), np.uint64)
-    octets = deltas.view(np.uint8).reshape(columns, rows - 1, 8) if rows > 1 else np.zeros((columns, 0, 8), "u1")
+        marked = reader.octets(count).astype(bool)
+        holed = np.where(marked, np.cumsum(marked) - 1, -1)
+        holes = reader.octets(int(marked.sum()) * rows).reshape(-1, rows)
+    groups = {}
+    place = np.zeros(count, np.intp)
     for size in range(1, 9):
         chosen = np.flatnonzero(width == size)
         if len(chosen):
-            block = reader.octets(size * len(chosen) * (rows - 1)).reshape(size, len(chosen), rows - 1)
-            for plane in range(size):
-                octets[chosen, :, plane] = block[plane]
-    plan = Plan(mode[keep], decimals[keep], shift[keep], width[keep], first[keep], second[keep], deltas[keep])
-    values = restore(plan, rows)
-    if kinds is not None:
-        bits = values.view(np.int64)
-        bits[kinds[keep] == 1] = ABSENT_BITS
-        bits[kinds[keep] == 2] = STALE_BITS
-    return ids[keep], values
+            place[chosen] = np.arange(len(chosen))
+            groups[size] = reader.octets(size * len(chosen) * (rows - 1)).reshape(size, len(chosen), rows - 1)
+    size = len(reader.data) + 60 * count
+    return Inflated(ids, rows, mode, decimals, shift, width, first, second, groups, place, holed, holes, size)
+
+
+def columns(wanted: Sequence[Wanted]) -> list[FloatArray]:
+    """The columns x rows of each; all at once, for numpy's sake. At least one is wanted."""
+    most = max(part.rows for part, _ in wanted)
+    deltas = np.zeros((sum([len(chosen) for _, chosen in wanted]), most - 1), np.uint64)
+    at = 0
+    for part, chosen in wanted:
+        widths = part.width[chosen]
+        different = set(widths.tolist())
+        for width in different - {0}:
+            where = (widths == width).nonzero()[0] if len(different) > 1 else slice(None)
+            group, places = part.groups[width], part.place[chosen[where]]
+            numbers = group[0, places].astype(np.uint64)
+            for plane in range(1, width):
+                numbers |= group[plane, places].astype(np.uint64) << np.uint64(8 * plane)
+            deltas[at : at + len(chosen)][where, : part.rows - 1] = numbers
+        at += len(chosen)
+    plan = Plan(
+        mode=np.concatenate([part.mode[chosen] for part, chosen in wanted]),
+        decimals=np.concatenate([part.decimals[chosen] for part, chosen in wanted]),
+        shift=np.concatenate([part.shift[chosen] for part, chosen in wanted]),
+        width=np.concatenate([part.width[chosen] for part, chosen in wanted]),
+        first=np.concatenate([part.first[chosen] for part, chosen in wanted]),
+        second=np.concatenate([part.second[chosen] for part, chosen in wanted]),
+        deltas=deltas,
+    )
+    values = restore(plan, most)
+    found = []
+    at = 0
+    for part, chosen in wanted:
+        its = values[at : at + len(chosen), : part.rows]
+        if part.holed is not None and part.holes is not None:
+            _put_holes(its, part.holed[chosen], part.holes)
+        found.append(its)
+        at += len(chosen)
+    return found
+
+
+def _put_holes(values: FloatArray, holed: npt.NDArray[np.intp], holes: U8Array) -> None:
+    where = np.flatnonzero(holed >= 0)
+    if len(where):
+        kinds = holes[holed[where]]
+        bits = values.view(np.int64)[where]
+        bits[kinds == 1] = ABSENT_BITS
+        bits[kinds == 2] = STALE_BITS
+        values[where] = bits.view(np.float64)
 
 
 class _Reader:
