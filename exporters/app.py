@@ -13,6 +13,7 @@ from aiohttp import web
 
 from config.daemon.log import event
 from exporters import registry
+from exporters.events import Events
 from exporters.runner import DEADLINE, Runner
 from exporters.web import MAX_FIELD_BYTES, MAX_LINE_BYTES, Pages
 
@@ -52,6 +53,8 @@ class App:
         self._options = options
         self._cleanups: list[Callable[[], None]] = []
         self._web: web.AppRunner | None = None
+        self.events: Events | None = None
+        """What has changed on this node, after ``start``."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -63,10 +66,12 @@ class App:
 
     async def start(self) -> None:
         """Make the collectors and begin to listen. Raises CannotListen, with nothing left running."""
-        settings = replace(self._options.settings, on_stop=self._cleanups.append)
+        self.events = events = Events()
+        events.attach()
+        settings = replace(self._options.settings, on_stop=self._cleanups.append, changed=events.changed, events=events)
         collectors = registry.build(settings, self._options.disabled)
         self._web = web.AppRunner(
-            Pages(Runner(collectors, self._options.deadline)).application(),
+            Pages(Runner(collectors, self._options.deadline), events).application(),
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE,

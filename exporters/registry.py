@@ -13,6 +13,7 @@ from exporters.collectors import filesystem
 from exporters.collectors.board import COLLECTORS as BOARD_COLLECTORS
 from exporters.collectors.board import BoardSensors
 from exporters.collectors.own import Identity
+from exporters.events import Events
 from exporters.sources.files import Roots
 from exporters.wanted import WantedService
 
@@ -23,7 +24,7 @@ class Settings:
 
     ``board``: the board's own sensors, this machine's unless a recording is replayed. ``services``: what the inventory
     wants on this node. ``changed`` is told, from any thread, the kind of what has just changed ("container", "unit",
-    "service", "kernel"); it must not block.
+    "service", "kernel"); it must not block. ``events``: the stream that is told so, when there is one.
     """
 
     identity: Identity
@@ -36,6 +37,7 @@ class Settings:
     on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
     services: Sequence[WantedService] = ()
     changed: Callable[[str], None] = field(default=lambda _: None)
+    events: Events | None = None
 
 
 Factory = Callable[[Settings], Collector]
@@ -93,6 +95,10 @@ TABLE: Mapping[str, Entry] = {
     "cpufreq": Entry(_roots("cpu:CpuFrequency")),
     "diskstats": Entry(_roots("disks:DiskStats")),
     "entropy": Entry(_roots("kernel:Entropy")),
+    "events": Entry(
+        lambda settings: _load("events:EventCounts")(settings.events),
+        wanted=lambda settings: settings.events is not None,
+    ),
     "exporter": Entry(lambda settings: _load("own:Own")(settings.identity)),
     "filefd": Entry(_roots("kernel:FileHandles")),
     "filesystem": Entry(_file_systems),

@@ -1,13 +1,16 @@
-"""The exporter's pages, on aiohttp: /metrics, /-/healthy and an index. Nothing else is answered and no body is read."""
+"""The exporter's pages, on aiohttp: /metrics, /events, /-/healthy, an index. Nothing else is there, no body is read."""
 
 from __future__ import annotations
 
 import math
+import socket
+import time
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from exporters.events import BEAT, Events, Listener, TooMany
 from exporters.exposition import CONTENT_TYPE, Renderer, compress
 from exporters.runner import Busy, Runner
 
@@ -16,19 +19,26 @@ MAX_REQUESTS: Final = 40
 MAX_LINE_BYTES: Final = 4096
 MAX_FIELD_BYTES: Final = 4096
 
+# A stream that leaves this much unread is cut: about a quarter of a minute of beats beyond what the kernel holds.
+MAX_UNREAD_BYTES: Final = 512
+STREAM_KERNEL_BYTES: Final = 4096
+# Milliseconds after which the kernel gives up on a listener that acknowledges nothing.
+STREAM_SILENCE_MS: Final = 10_000
+
 SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
 _INDEX = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Tierwatch exporter</title><h1>Tierwatch exporter</h1>
-<p><a href="/metrics">/metrics</a> · <a href="/-/healthy">/-/healthy</a></p>
+<p><a href="/metrics">/metrics</a> · <a href="/events">/events</a> · <a href="/-/healthy">/-/healthy</a></p>
 """
 
 
 class Pages:
     """The handlers. The address space is one table in ``application``."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, events: Events) -> None:
         self._runner = runner
+        self._events = events
         self._renderer = Renderer()
         self._waiting = 0
 
@@ -37,7 +47,9 @@ class Pages:
         app = web.Application(middlewares=[refuse_bodies], client_max_size=1)
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/events", self._stream)
         app.router.add_get("/-/healthy", self._healthy)
+        app.on_shutdown.append(self._end_streams)
         return app
 
     async def _index(self, _: web.Request) -> web.Response:
@@ -45,6 +57,31 @@ class Pages:
 
     async def _healthy(self, _: web.Request) -> web.Response:
         return web.Response(text="Tierwatch exporter is healthy.\n")
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", hdrs.CACHE_CONTROL: "no-store"})
+        if request.method == hdrs.METH_HEAD:
+            await response.prepare(request)
+            return response
+        try:
+            listener, first = self._events.listen()
+        except TooMany as error:
+            return web.Response(status=503, text=f"{error}; try again later.\n")
+        cut = False
+        try:
+            response.force_close()  # the kernel's settings of this connection suit nothing else
+            await response.prepare(request)
+            limit_unread(request)
+            await response.write(first)
+            cut = await _tell(request, response, listener)
+        except ConnectionError:
+            pass  # it left
+        finally:
+            self._events.leave(listener, cut=cut)
+        return response
+
+    async def _end_streams(self, _: web.Application) -> None:
+        self._events.end()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         if self._waiting >= MAX_REQUESTS:
@@ -62,6 +99,29 @@ class Pages:
             body = compress(body)
             headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=body, headers=headers)
+
+
+async def _tell(request: web.Request, response: web.StreamResponse, listener: Listener) -> bool:
+    """Write until the stream is to end; True when it was cut because the other side does not read."""
+    due = time.monotonic() + BEAT
+    while True:
+        await listener.wait(due - time.monotonic())
+        if listener.over() or request.transport is None or request.transport.is_closing():
+            return False
+        if request.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            request.transport.abort()
+            return True
+        if time.monotonic() >= due:
+            due = max(due + BEAT, time.monotonic())
+        await response.write(listener.take())
+
+
+def limit_unread(request: web.Request) -> None:
+    """Let little be on its way to a listener: what it does not read shows soon, and costs next to nothing."""
+    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_KERNEL_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STREAM_SILENCE_MS)
 
 
 def patience(header: str | None) -> float | None:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from exporters.app import App, CannotListen, Options
+from exporters.events import Events
 from exporters.registry import TABLE
 from exporters.runner import Runner
 from exporters.web import MAX_FIELD_BYTES, MAX_REQUESTS, SCRAPE_TIMEOUT, Pages, accepts_gzip, patience
@@ -117,7 +118,7 @@ async def test_what_collectors_started_is_ended_after_listening() -> None:
 
 async def test_the_scrapers_timeout_is_kept_when_a_collector_hangs() -> None:
     hanging = Hanging()
-    pages = Pages(Runner({"hanging": hanging, "good": Constant()}, deadline=20.0))
+    pages = Pages(Runner({"hanging": hanging, "good": Constant()}, deadline=20.0), Events())
     try:
         async with TestServer(pages.application()) as server, aiohttp.ClientSession(server.make_url("/")) as client:
             begun = time.monotonic()
@@ -132,7 +133,7 @@ async def test_the_scrapers_timeout_is_kept_when_a_collector_hangs() -> None:
 
 async def test_more_requests_than_can_wait_are_refused() -> None:
     hanging = Hanging()
-    pages = Pages(Runner({"hanging": hanging}, deadline=20.0))
+    pages = Pages(Runner({"hanging": hanging}, deadline=20.0), Events())
     many = aiohttp.TCPConnector(limit=0)
     async with (
         TestServer(pages.application()) as server,
