@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("exporters")
 
+DOCKER_SOCKET = "/var/run/docker.sock"
 CONFIG_HELP = "folder with cluster.yaml; default: $TIERWATCH_CONFIG, else /etc/tierwatch, else config"
 NODE_HELP = "this node's name in the inventory; default: $TIERWATCH_NODE, else the node called as this host is"
 
@@ -80,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
         default=DEADLINE,
         metavar="S",
         help=f"seconds a scrape waits for its collectors, or less when the scraper says so; default: {DEADLINE:g}",
+    )
+    found.add_argument(
+        "--docker.socket",
+        dest="docker_socket",
+        default=DOCKER_SOCKET,
+        metavar="PATH",
+        help=f"where Docker is asked about containers; default: {DOCKER_SOCKET}",
     )
     found.add_argument("--collector.textfile.directory", dest="textfile", metavar="DIR", help="folder of *.prom files")
     found.add_argument(
@@ -138,6 +146,7 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
         mount_points_exclude=options.mount_points,
         fs_types_exclude=options.fs_types,
         services=facts.services,
+        docker_socket=options.docker_socket,
     )
     return settings, listen, disabled
 

@@ -14,7 +14,7 @@ from exporters.collectors.board import COLLECTORS as BOARD_COLLECTORS
 from exporters.collectors.board import BoardSensors
 from exporters.collectors.own import Identity
 from exporters.events import Events
-from exporters.sources.files import Roots
+from exporters.sources.files import Roots, is_there
 from exporters.wanted import WantedService
 
 
@@ -23,8 +23,9 @@ class Settings:
     """What collectors are made of. ``on_stop`` takes a function that ends what a collector's source has started.
 
     ``board``: the board's own sensors, this machine's unless a recording is replayed. ``services``: what the inventory
-    wants on this node. ``changed`` is told, from any thread, the kind of what has just changed ("container", "unit",
-    "service", "kernel"); it must not block. ``events``: the stream that is told so, when there is one.
+    wants on this node. ``docker_socket``: where Docker is asked, None for nowhere. ``changed`` is told, from any
+    thread, the kind of what has just changed ("container", "unit", "service", "kernel"); it must not block.
+    ``events``: the stream that is told so, when there is one.
     """
 
     identity: Identity
@@ -36,6 +37,7 @@ class Settings:
     wall: Callable[[], float] = clock.wall
     on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
     services: Sequence[WantedService] = ()
+    docker_socket: str | None = None
     changed: Callable[[str], None] = field(default=lambda _: None)
     events: Events | None = None
 
@@ -72,6 +74,25 @@ def _file_systems(settings: Settings) -> Collector:
     )
 
 
+def _containers(settings: Settings) -> Collector:
+    from exporters.collectors.containers import make
+
+    return make(
+        settings.docker_socket or "",
+        settings.roots,
+        services=settings.services,
+        changed=settings.changed,
+        wall=settings.wall,
+        on_stop=settings.on_stop,
+    )
+
+
+def _has_containers(settings: Settings) -> bool:
+    """A socket to ask, or a wish: then its absence is told."""
+    socket = settings.docker_socket
+    return socket is not None and (is_there(socket) or any(service.container for service in settings.services))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """``wanted``: whether this node has it, by its board or its settings."""
@@ -91,6 +112,7 @@ def _of_board(name: str) -> Entry:
 TABLE: Mapping[str, Entry] = {
     "arp": Entry(_roots("protocols:Arp")),
     "conntrack": Entry(_roots("protocols:ConnTrack")),
+    "containers": Entry(_containers, wanted=_has_containers),
     "cpu": Entry(_roots("cpu:CpuTimes")),
     "cpufreq": Entry(_roots("cpu:CpuFrequency")),
     "diskstats": Entry(_roots("disks:DiskStats")),

@@ -124,6 +124,10 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_there(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def real_path(path: str) -> str | None:
     """Where a link of sysfs leads; None when there is nothing."""
     try:
