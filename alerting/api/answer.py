@@ -6,7 +6,9 @@ Envelope and status codes as in Prometheus' web/api/v1/api.go (https://prometheu
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from aiohttp import web
@@ -23,6 +25,7 @@ _STATUS: dict[str, int] = {
     "not_found": 404,
 }
 _COMPRESS_FROM_BYTES = 1024
+_GZIP = 16 + zlib.MAX_WBITS
 # Larger bodies are compressed in a thread.
 _COMPRESS_IN_THREAD_BYTES = 32 * 1024
 HEADERS = {"X-Content-Type-Options": "nosniff"}
@@ -61,8 +64,29 @@ def to_json(data: Any) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
-def json_response(request: web.Request, body: bytes, status: int = 200) -> web.Response:
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A body that is compressed with gzip."""
+
+    data: bytes
+
+
+def packed(request: web.Request, body: bytes) -> bytes | Packed:
+    """The body compressed when the client takes gzip and it is long enough. Takes a moment: not on the event loop.
+
+    Points of a graph shrink to a fifth at the lowest level, in a quarter of the time of the usual one, which saves
+    little more.
+    """
+    if len(body) < _COMPRESS_FROM_BYTES or "gzip" not in _accepted(request.headers.get("Accept-Encoding", "")):
+        return body
+    return Packed(zlib.compress(body, level=1, wbits=_GZIP))
+
+
+def json_response(request: web.Request, body: bytes | Packed, status: int = 200) -> web.Response:
     """A response, compressed when the client asked for it."""
+    if isinstance(body, Packed):
+        headers = {**HEADERS, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return web.Response(body=body.data, status=status, content_type="application/json", headers=headers)
     response = web.Response(
         body=body,
         status=status,

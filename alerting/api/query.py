@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.api.answer import HEADERS, ApiError, invalid_parameter, json_response, success
+from alerting.api.answer import HEADERS, ApiError, Packed, invalid_parameter, json_response, packed, success
 from alerting.api.params import MAX_MS, MIN_MS, Params
 from alerting.api.pool import QueryPool
 from alerting.api.ports import Services
@@ -82,12 +82,12 @@ class QueryHandlers:
         time_ms = params.time("time", self._services.clock.now_ms())
         options = _Options.of(params, limit)
 
-        def work(patience: Patience) -> bytes:
+        def work(patience: Patience) -> bytes | Packed:
             began = time.monotonic()
             expr = params.expression()
             prepared = time.monotonic()
             result = self._services.queries.instant(expr, time_ms, patience=patience, lookback_ms=options.lookback_ms)
-            return self._written(result, options, patience, (began, prepared))
+            return packed(request, self._written(result, options, patience, (began, prepared)))
 
         return json_response(request, await self._pool.run(request, work, options.timeout))
 
@@ -106,7 +106,7 @@ class QueryHandlers:
         # Steps below a millisecond would stand still: our times are whole milliseconds, as Prometheus' are.
         step_ms = max(1, round(step * 1000))
 
-        def work(patience: Patience) -> bytes:
+        def work(patience: Patience) -> bytes | Packed:
             began = time.monotonic()
             expr = params.expression()
             _check_range_type(expr)
@@ -114,7 +114,7 @@ class QueryHandlers:
             result = self._services.queries.range(
                 expr, start_ms, end_ms, step_ms, patience=patience, lookback_ms=options.lookback_ms
             )
-            return self._written(result, options, patience, (began, prepared))
+            return packed(request, self._written(result, options, patience, (began, prepared)))
 
         return json_response(request, await self._pool.run(request, work, options.timeout))
 

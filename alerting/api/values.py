@@ -6,11 +6,12 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from alerting.api.answer import to_json, wrap
@@ -95,10 +96,19 @@ def _matrix(matrix: Matrix, check: Callable[[], None]) -> bytes:
         check()
         # Series of one query mostly have the very same times.
         if shared is None or shared[0] is not series.times:
-            shared = series.times, [f'[{seconds(time)},"' for time in series.times.tolist()]
-        points = map("".join, zip(shared[1], number_texts(series.values.tolist()), strict=True))
-        rows.append(b'{"metric":' + metric(series.labels) + b',"values":[' + '"],'.join(points).encode() + b'"]]}')
+            shared = series.times, _point_starts(series.times)
+        points = [""] * (2 * len(series.times))
+        points[0::2] = shared[1]
+        points[1::2] = number_texts(series.values.tolist())
+        rows.append(b'{"metric":' + metric(series.labels) + b',"values":[' + "".join(points)[3:].encode() + b'"]]}')
     return b"[" + b",".join(rows) + b"]"
+
+
+def _point_starts(times: IntArray) -> list[str]:
+    """What stands before each value: the end of the point before it, and the time."""
+    whole, rest = np.divmod(times, 1000)
+    texts = [seconds(time) for time in times.tolist()] if rest.any() else list(map(str, whole.tolist()))
+    return ('"],[' + ',"\n"],['.join(texts) + ',"').split("\n")
 
 
 def metric(labels: Labels) -> bytes:
@@ -112,16 +122,18 @@ def seconds(time_ms: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
-def number_texts(values: Iterable[float]) -> list[str]:
-    """Each value as the API writes it; most are plain decimals, where Python's and Go's shortest texts agree."""
-    texts = []
-    for value in values:
-        text = repr(value)
-        if text.endswith(".0"):
-            text = text[:-2]
-        elif "e" in text or "n" in text:
-            text = format_value(value)
-        texts.append(text)
+def number_texts(values: Sequence[float]) -> list[str]:
+    """Each value as the API writes it. msgspec's texts are the shortest ones too, in a tenth of the time of ``repr``;
+    those with an exponent, and what JSON has no number for, are written again."""
+    if not values:
+        return []
+    joined = (msgspec.json.encode(values)[1:-1] + b",").replace(b".0,", b",").decode()
+    texts = joined[:-1].split(",")
+    if "e" in joined or "n" in joined:
+        return [
+            format_value(value) if "e" in text or "n" in text else text
+            for text, value in zip(texts, values, strict=True)
+        ]
     return texts
 
 
