@@ -36,6 +36,11 @@ class Annotations:
         if len(self._infos) < MAX_ANNOTATIONS:
             self._infos["PromQL info: " + text] = None
 
+    def of_storage(self, text: str) -> None:
+        """What the storage could not do; the text stands for itself."""
+        if len(self._warnings) < MAX_ANNOTATIONS:
+            self._warnings[text] = None
+
     def invalid_quantile(self, quantile: float) -> None:
         shown = "NaN" if math.isnan(quantile) else format_value(quantile)
         self._warn(f"quantile value should be between 0 and 1, got {shown}")

@@ -19,6 +19,10 @@ class Patience:
         self._deadline = deadline
         self._gone = False
 
+    @property
+    def deadline(self) -> float | None:
+        return self._deadline
+
     def give_up(self) -> None:
         """Nobody waits any more."""
         self._gone = True

@@ -19,7 +19,7 @@ from alerting.promql.functions import call
 from alerting.promql.grid import Grid
 from alerting.promql.inspect import reach_ms
 from alerting.promql.value import Matrix, Result, Scalar, Series, String, Value, Vector
-from alerting.storage.ports import Querier, QuickQuerier
+from alerting.storage.ports import PerQuery, Querier, QuickQuerier
 
 LOOKBACK_MS = 300_000
 SUBQUERY_STEP_MS = 60_000
@@ -40,11 +40,16 @@ class Engine:
         max_samples: int = MAX_SAMPLES,
         subquery_step_ms: int = SUBQUERY_STEP_MS,
     ) -> None:
-        self._querier = querier
-        self._quick = querier if isinstance(querier, QuickQuerier) else None
+        self.use(querier)
         self._lookback_ms = lookback_ms
         self._max_samples = max_samples
         self._subquery_step_ms = subquery_step_ms
+
+    def use(self, querier: Querier) -> None:
+        """Answer from another querier from the next query on."""
+        per_query = querier if isinstance(querier, PerQuery) else None
+        quick = querier if isinstance(querier, QuickQuerier) else None
+        self._sources = (querier, quick, per_query)  # one assignment: queries run meanwhile
 
     def instant(
         self,
@@ -109,16 +114,23 @@ class Engine:
         return Result(matrix, evaluator.notes.warnings, evaluator.notes.infos, taken)
 
     def _evaluator(self, times: IntArray, patience: Patience, lookback_ms: int | None, *, is_range: bool) -> Evaluator:
+        notes = Annotations()
+        querier, quick, per_query = self._sources
+        session = None
+        if per_query is not None:
+            querier = session = per_query.begin(patience.deadline, notes.of_storage)
+            quick = session.quick
         return Evaluator(
-            querier=self._querier,
-            quick=self._quick,
+            querier=querier,
+            quick=quick,
+            session=session,
             times=times,
             start_ms=int(times[0]),
             end_ms=int(times[-1]),
             lookback_ms=self._lookback_ms if lookback_ms is None else lookback_ms,
             subquery_step_ms=self._subquery_step_ms,
             budget=Budget(self._max_samples, patience),
-            notes=Annotations(),
+            notes=notes,
             call=call,
             is_range=is_range,
         )

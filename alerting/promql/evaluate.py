@@ -23,7 +23,7 @@ from alerting.promql.errors import ExecutionError
 from alerting.promql.grid import Grid, nameless
 from alerting.promql.nodes import unwrapped
 from alerting.promql.ranking import pick
-from alerting.storage.ports import Querier, QuickQuerier
+from alerting.storage.ports import Querier, QuerySession, QuickQuerier
 
 Evaluated: TypeAlias = FloatArray | str | Grid
 
@@ -44,6 +44,7 @@ class Evaluator:
     call: Callable[[Evaluator, nodes.Call], Evaluated]  # functions evaluate their arguments, so they come from outside
     is_range: bool = False
     quick: QuickQuerier | None = None
+    session: QuerySession | None = None
 
     @property
     def steps(self) -> int:
@@ -96,7 +97,10 @@ class Evaluator:
             if instant is not None:
                 self.budget.take(len(instant.labels) * self.steps)
                 return self._at_every_time(*samples.at_once(instant))
-        found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
+        if self.session is not None:
+            found = self.session.at(selector.matchers, times, self.lookback_ms)
+        else:
+            found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
         read = sum([len(series.times) for series in found]) if len(times) > 1 else 0
         self.budget.take(read + len(found) * self.steps)
         grid, stamps = samples.latest(found, times, self.lookback_ms)

@@ -7,7 +7,7 @@ staleness marker, so a series that vanishes, a target that fails and a rule that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -92,6 +92,27 @@ class QuickQuerier(Querier, Protocol):
 
     def recent(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Runs | None:
         """What ``select`` gives, as runs. None when that takes a ``select``: a start further back than memory goes."""
+
+
+class QuerySession(Querier, Protocol):
+    """What one query reads from, where more than the own memory and disk is asked."""
+
+    @property
+    def quick(self) -> QuickQuerier | None:
+        """What answers from memory alone, if anything does."""
+
+    def at(self, matchers: Sequence[Matcher], times: IntArray, lookback_ms: int) -> list[SeriesData]:
+        """Samples enough to see, at each of some evenly spaced times, the newest sample no older than the lookback,
+        or a staleness marker where the series had ended; sorted by labels. Raises StorageError.
+        """
+
+
+@runtime_checkable
+class PerQuery(Protocol):
+    """A querier that wants to know of each query: how long it may take, and where to tell what it could not do."""
+
+    def begin(self, deadline: float | None, warn: Callable[[str], None]) -> QuerySession:
+        """``deadline`` is a reading of time.monotonic(); ``warn`` gets whole sentences for the one who asks."""
 
 
 class Storage(Querier, Protocol):
