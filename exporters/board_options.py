@@ -12,7 +12,7 @@ from exporters.sources.files import Roots
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--path.board``, ``--tegrastats`` and ``--vcgencmd``."""
+    """Adds ``--path.board``, ``--tegrastats``, ``--jtop`` and ``--vcgencmd``."""
     replay = parser.add_argument_group(
         "replay", "With any of these the page says tierwatch_exporter_replay_info: hardware is replayed, not read."
     )
@@ -24,6 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="recorded proc/device-tree, etc and sys of a board; temperatures and hwmon come from there too",
     )
     replay.add_argument("--tegrastats", type=command, metavar="CMD", help="run this in place of tegrastats")
+    replay.add_argument("--jtop", type=command, metavar="CMD", help="run this in place of the reader of jtop's service")
     replay.add_argument("--vcgencmd", type=command, metavar="CMD", help="run this in place of vcgencmd")
 
 
@@ -31,7 +32,9 @@ def sensors(options: argparse.Namespace, roots: Roots) -> BoardSensors:
     """What the options ask for; without them the board of ``roots``."""
     root: Path | None = options.board_root
     paths = BoardPaths.below(root) if root is not None else live_paths(roots)
-    return BoardSensors(paths, replayed=root is not None, tegrastats=options.tegrastats, vcgencmd=options.vcgencmd)
+    return BoardSensors(
+        paths, replayed=root is not None, tegrastats=options.tegrastats, vcgencmd=options.vcgencmd, jtop=options.jtop
+    )
 
 
 def live_paths(roots: Roots) -> BoardPaths:

@@ -25,7 +25,7 @@ REPLAY_INFO = Metric(
 JETSON_SOURCE_INFO = Metric(
     "tierwatch_jetson_source_info",
     "gauge",
-    "Which source answers for a reading at the moment (sysfs, nvml, tegrastats).",
+    "Which source answers for a reading at the moment (sysfs, nvml, tegrastats, jtop).",
     ("reading", "source"),
 )
 JETSON_GPU_UTILIZATION = Metric(
@@ -108,6 +108,11 @@ JETSON_TEGRASTATS_RESTARTS = Metric(
     "Times the tegrastats child had to be started again since the exporter started.",
 )
 
+JETSON_JTOP_RESTARTS = Metric(
+    "tierwatch_jetson_jtop_restarts_total",
+    "counter",
+    "Times the child that asks jtop's service had to be started again since the exporter started.",
+)
 NVIDIA_GPU_INFO = Metric(
     "tierwatch_nvidia_gpu_info", "gauge", "A graphics card, by its number, and what it calls itself.", ("gpu", "name")
 )
@@ -205,6 +210,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
     JETSON_ENGINE_FREQUENCY,
     JETSON_TEMPERATURE,
     JETSON_TEGRASTATS_RESTARTS,
+    JETSON_JTOP_RESTARTS,
     *NVIDIA_METRICS,
     PI_UNDERVOLTAGE,
     PI_UNDERVOLTAGE_EVENTS,

@@ -16,6 +16,7 @@ COLLECTORS: dict[str, BoardFamily | None] = {
     "board": None,
     "jetson_fan": "jetson",
     "jetson_gpu": "jetson",
+    "jetson_jtop": "jetson",
     "jetson_power": "jetson",
     "jetson_power_mode": "jetson",
     "jetson_sources": "jetson",
@@ -74,16 +75,17 @@ class BoardSensors:
         replayed: bool = False,
         tegrastats: Sequence[str] | None = None,
         vcgencmd: Sequence[str] | None = None,
+        jtop: Sequence[str] | None = None,
     ) -> None:
         """``paths``: where the board's trees are, default this machine's. ``replayed``: they are a recording.
 
-        ``tegrastats``, ``vcgencmd``: commands instead of the installed programs. One that is given counts as replayed
+        ``tegrastats``, ``vcgencmd``, ``jtop``: commands instead of the installed programs. One given counts as replayed
         too. When anything is replayed, installed programs are not looked for: a recorded board never mixes with the
         machine it is replayed on.
         """
         self._paths = paths or BoardPaths.below()
-        self.replayed = replayed or tegrastats is not None or vcgencmd is not None
-        self._commands = {"tegrastats": tegrastats, "vcgencmd": vcgencmd}
+        self._commands = {"tegrastats": tegrastats, "vcgencmd": vcgencmd, "jtop": jtop}
+        self.replayed = replayed or any(command is not None for command in self._commands.values())
 
     @property
     def sys(self) -> Path:
@@ -138,7 +140,7 @@ class BoardSensors:
         if self.board.family == "jetson":
             from exporters.collectors.jetson import JetsonSensors
 
-            return JetsonSensors(self.board, self._paths, self._command("tegrastats"))
+            return JetsonSensors(self.board, self._paths, self._command("tegrastats"), jtop=self._jtop())
         if self.board.family == "raspberrypi":
             from exporters.collectors.raspberrypi import PiSensors
 
@@ -148,6 +150,11 @@ class BoardSensors:
 
             return NvidiaSensors()
         return None
+
+    def _jtop(self) -> Sequence[str] | None:
+        from exporters.sources.jtop_child import reader_command
+
+        return self._commands["jtop"] if self.replayed else reader_command()
 
     def _command(self, program: str) -> Sequence[str] | None:
         if self.replayed:

@@ -6,7 +6,7 @@ sysfs answers first, NVML where the kernel has no load file (AGX Thor), tegrasta
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from exporters.catalog import board as names
 from exporters.catalog.metric import Metric
@@ -17,8 +17,9 @@ from exporters.sources.jetson_fan import read_fans
 from exporters.sources.jetson_gpu import GpuSampler
 from exporters.sources.jetson_power import RailsUnreadable, read_rails, total_watts
 from exporters.sources.jetson_powermode import PowerModeUnreadable, read_power_mode
+from exporters.sources.jtop_child import JtopChild
 from exporters.sources.nvml import NvmlSampler
-from exporters.sources.tegrastats import Tegrastats
+from exporters.sources.tegrastats import Clocked, Tegrastats
 from exporters.sources.tegrastats_child import TegrastatsChild
 
 SAMPLE_SECONDS = 1.0
@@ -38,15 +39,17 @@ class JetsonSensors:
         tegrastats: Sequence[str] | None,
         *,
         nvml: NvmlSampler | None = None,
+        jtop: Sequence[str] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         """``tegrastats``: the program and leading arguments; None when it is not installed. ``nvml``: asked only on
-        boards whose kernel has no load file; others get lies from it."""
+        boards whose kernel has no load file; others get lies from it. ``jtop``: what asks jtop's service, or None."""
         self.board = board
         self.paths = paths
         self.sys = paths.sys
         self.gpu = GpuSampler(self.sys)
         self.child = TegrastatsChild(tegrastats, clock=clock) if tegrastats else None
+        self.jtop = JtopChild(jtop, clock=clock) if jtop else None
         self.clock = clock
         self.nvml = nvml or (NvmlSampler() if board.soc in WITHOUT_LOAD else None)
         self._tickers = [Ticker("jetson-gpu", SAMPLE_SECONDS, self.gpu.tick)]
@@ -62,11 +65,15 @@ class JetsonSensors:
                 ticker.start()
         if self.child is not None and (not names or "jetson_tegrastats" in names):
             self.child.start()
+        if self.jtop is not None and (not names or "jetson_jtop" in names):
+            self.jtop.start()
 
     def stop(self) -> None:
-        """Ends the sampling threads and the child."""
+        """Ends the sampling threads and the children."""
         for ticker in self._tickers:
             ticker.stop()
+        if self.jtop is not None:
+            self.jtop.stop()
         if self.nvml is not None:
             self.nvml.close()
         if self.child is not None:
@@ -76,6 +83,7 @@ class JetsonSensors:
         """Every collector of this file by name."""
         return {
             "jetson_gpu": JetsonGpu(self),
+            "jetson_jtop": JetsonJtop(self),
             "jetson_power": JetsonPower(self),
             "jetson_power_mode": JetsonPowerMode(self),
             "jetson_fan": JetsonFan(self),
@@ -125,9 +133,10 @@ class JetsonGpu:
     def collect(self) -> Sequence[Family]:
         sensors = self._sensors
         now = sensors.now_on_jetson()
-        # Both are taken each time: what stands in one day must not speak for all the time before.
+        # All are taken each time: what stands in one day must not speak for all the time before.
         stand_in = sensors.child.gpu.take(now) if sensors.child is not None else None
-        load = sensors.gpu.window.take(now) or sensors.nvml_load(now) or stand_in
+        last = sensors.jtop.gpu.take(now) if sensors.jtop is not None else None
+        load = sensors.gpu.window.take(now) or sensors.nvml_load(now) or stand_in or last
         if load is None and sensors.gpu.fault:
             raise CollectorFailed(f"GPU load: {sensors.gpu.fault}")
         if load is None and sensors.nvml is not None and sensors.nvml.fault:
@@ -226,6 +235,29 @@ class JetsonTegrastats:
         return filled(*families)
 
 
+class JetsonJtop:
+    """Engines and memory controller where tegrastats does not tell them: without root it knows neither."""
+
+    def __init__(self, sensors: JetsonSensors) -> None:
+        self._sensors = sensors
+
+    def collect(self) -> Sequence[Family]:
+        sensors = self._sensors
+        now = sensors.now_on_jetson()
+        if sensors.jtop is None:
+            raise NoData("jetson-stats is not installed")
+        found = sensors.jtop.latest(now)
+        if found is None:
+            if sensors.jtop.fault:
+                raise CollectorFailed(sensors.jtop.fault)
+            raise NoData("jtop has not said anything yet")
+        line = sensors.line(now)
+        families = engine_families({} if line is not None and line.engines else found.engines)
+        if line is None or line.emc is None:
+            families += emc_families(found.emc)
+        return filled(*families, one(names.JETSON_JTOP_RESTARTS, sensors.jtop.restarts))
+
+
 class JetsonSources:
     """Which source answers for what at the moment."""
 
@@ -235,14 +267,7 @@ class JetsonSources:
     def collect(self) -> Sequence[Family]:
         sensors = self._sensors
         now = sensors.now_on_jetson()
-        line = sensors.line(now)
         sources: dict[str, str] = {}
-        if sensors.gpu.window.fresh(now):
-            sources["gpu_utilization"] = "sysfs"
-        elif sensors.nvml is not None and any(gpu.load.fresh(now) for gpu in sensors.nvml.gpus(now)):
-            sources["gpu_utilization"] = "nvml"
-        elif sensors.child is not None and sensors.child.gpu.fresh(now):
-            sources["gpu_utilization"] = "tegrastats"
         source, hertz = gpu_hertz(sensors, now)
         if hertz is not None:
             sources["gpu_frequency"] = source
@@ -254,14 +279,30 @@ class JetsonSources:
             sources["power"] = source
         if sensors.has_thermal_zones():
             sources["temperature"] = "sysfs"
-        if line is not None:
-            if line.temperatures:
-                sources.setdefault("temperature", "tegrastats")
-            told = {"memory": line.ram, "emc": line.emc, "engines": line.engines}
-            sources.update({reading: "tegrastats" for reading, value in told.items() if value})
+        for source, readings in answering(sensors, now):
+            for reading in readings:
+                sources.setdefault(reading, source)
         if not sources:
             raise NoData("no source has answered yet")
         return [Family(names.JETSON_SOURCE_INFO, [(item, 1.0) for item in sources.items()])]
+
+
+def answering(sensors: JetsonSensors, now: float) -> Iterator[tuple[str, Iterable[str]]]:
+    """Sources in the order in which they are believed, each with the readings it tells at the moment."""
+    load = "gpu_utilization"
+    if sensors.gpu.window.fresh(now):
+        yield "sysfs", [load]
+    if sensors.nvml is not None and any(gpu.load.fresh(now) for gpu in sensors.nvml.gpus(now)):
+        yield "nvml", [load]
+    line = sensors.line(now)
+    if sensors.child is not None and line is not None:
+        told: dict[str, object] = {load: sensors.child.gpu.fresh(now), "temperature": line.temperatures}
+        told |= {"memory": line.ram, "emc": line.emc, "engines": line.engines}
+        yield "tegrastats", [reading for reading, value in told.items() if value]
+    sample = sensors.jtop.latest(now) if sensors.jtop is not None else None
+    if sensors.jtop is not None and sample is not None:
+        last = {"emc": sample.emc, "engines": sample.engines, load: sensors.jtop.gpu.fresh(now)}
+        yield "jtop", [reading for reading, value in last.items() if value]
 
 
 def gpu_hertz(sensors: JetsonSensors, now: float) -> tuple[str, float | None]:
@@ -275,29 +316,35 @@ def gpu_hertz(sensors: JetsonSensors, now: float) -> tuple[str, float | None]:
 
 def line_families(line: Tegrastats) -> list[Family]:
     """What only tegrastats tells; families may be empty."""
-    families = [
-        Family(names.JETSON_ENGINE_ACTIVE, [((name,), float(unit.active)) for name, unit in line.engines.items()]),
-        Family(
-            names.JETSON_ENGINE_UTILIZATION,
-            [((name,), unit.ratio) for name, unit in line.engines.items() if unit.ratio is not None],
-        ),
-        Family(
-            names.JETSON_ENGINE_FREQUENCY,
-            [((name,), unit.hertz) for name, unit in line.engines.items() if unit.hertz is not None],
-        ),
-    ]
+    families = engine_families(line.engines) + emc_families(line.emc)
     if line.ram is not None:
         families += [one(names.JETSON_MEMORY_USED, line.ram.used), one(names.JETSON_MEMORY_SIZE, line.ram.size)]
     if line.largest_free_block is not None:
         families.append(one(names.JETSON_MEMORY_LFB, line.largest_free_block))
     if line.cores:
         families.append(one(names.JETSON_CPUS_ONLINE, sum(core is not None for core in line.cores)))
-    if line.emc is not None:
-        if line.emc.ratio is not None:
-            families.append(one(names.JETSON_EMC_UTILIZATION, line.emc.ratio))
-        if line.emc.hertz is not None:
-            families.append(one(names.JETSON_EMC_FREQUENCY, line.emc.hertz))
     return families
+
+
+def engine_families(engines: Mapping[str, Clocked]) -> list[Family]:
+    """Media and inference engines; families may be empty."""
+    return [
+        Family(names.JETSON_ENGINE_ACTIVE, [((name,), float(unit.active)) for name, unit in engines.items()]),
+        Family(
+            names.JETSON_ENGINE_UTILIZATION,
+            [((name,), unit.ratio) for name, unit in engines.items() if unit.ratio is not None],
+        ),
+        Family(
+            names.JETSON_ENGINE_FREQUENCY,
+            [((name,), unit.hertz) for name, unit in engines.items() if unit.hertz is not None],
+        ),
+    ]
+
+
+def emc_families(emc: Clocked | None) -> list[Family]:
+    """The memory controller, as far as it is known."""
+    readings = ((names.JETSON_EMC_UTILIZATION, emc.ratio), (names.JETSON_EMC_FREQUENCY, emc.hertz)) if emc else ()
+    return [one(metric, value) for metric, value in readings if value is not None]
 
 
 def one(metric: Metric, value: float) -> Family:

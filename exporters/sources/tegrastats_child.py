@@ -1,34 +1,20 @@
-"""The tegrastats program as a child of ours: started, read, started again, ended by its own process group.
+"""The tegrastats program as a child of ours.
 
-It runs with our rights (no sudo) and for as long as we do: it prints a line each interval and never ends by itself.
-``tegrastats --stop`` would end every instance on the machine, other people's too, so it is never used. If the exporter
-is killed, the child ends at its next line, because nobody reads its pipe any more.
+``tegrastats --stop`` would end every instance on the machine, other people's too, so it is never used.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import selectors
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-from exporters.sources.board_child import END_SECONDS, end_group, pipe_of, spawn
 from exporters.sources.board_sampling import Window
-from exporters.sources.tegrastats import MAX_LINE, Tegrastats, parse
-
-log = logging.getLogger(__name__)
-
-STALE_INTERVALS = 3
-SILENT_INTERVALS = 10
-FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
-HEALTHY_SECONDS = 60.0
-POLL_SECONDS = 0.5
+from exporters.sources.line_child import FIRST_BACKOFF, STALE_INTERVALS, LineChild
+from exporters.sources.tegrastats import Tegrastats, parse
 
 
-class TegrastatsChild:
+class TegrastatsChild(LineChild):
     """Keeps one tegrastats running in a thread and holds what its newest line told."""
 
     def __init__(
@@ -40,41 +26,23 @@ class TegrastatsChild:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``command``: program and leading arguments; ``--interval`` is added. ``clock``: monotonic seconds."""
-        self._command = [*command, "--interval", str(interval_ms)]
-        self._interval = interval_ms / 1000
-        self._first_backoff = first_backoff
-        self._clock = clock
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(
+            [*command, "--interval", str(interval_ms)],
+            name="tegrastats",
+            interval=interval_ms / 1000,
+            first_backoff=first_backoff,
+            clock=clock,
+        )
         self._lock = threading.Lock()
         self._newest: Tegrastats | None = None
         self._newest_at = 0.0
-        self.gpu = Window(STALE_INTERVALS * self._interval)
+        self.gpu = Window(STALE_INTERVALS * self.interval)
         """GPU load of the lines since the last read."""
-        self.fault = ""
-        """Why there are no lines, in words; empty while they come."""
-        self.restarts = 0
-        self._said = ""
-        self._told = ""
-
-    def start(self) -> None:
-        """Starts the thread, which starts the program; a second call does nothing."""
-        if self._thread is None:
-            self._stop.clear()
-            self._thread = threading.Thread(target=self._run, name="tegrastats", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the program and the thread; returns within a few seconds."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(POLL_SECONDS + 2 * END_SECONDS)
-            self._thread = None
 
     def latest(self, now: float) -> Tegrastats | None:
         """The newest line, unless it is older than three intervals. ``now``: seconds of the same clock."""
         with self._lock:
-            if self._newest is None or now - self._newest_at > STALE_INTERVALS * self._interval:
+            if self._newest is None or now - self._newest_at > STALE_INTERVALS * self.interval:
                 return None
             return self._newest
 
@@ -87,71 +55,11 @@ class TegrastatsChild:
         """Keeps what a line tells; False when it is no line of tegrastats."""
         found = parse(line)
         if found.ram is None:  # every release prints it: anything else is a message of the program
-            if said := line.strip()[:200]:
-                self._said = said
+            self.said(line)
             return False
         with self._lock:
             self._newest, self._newest_at = found, now
-        self.fault = self._said = ""
+        self.heard()
         if found.gpu is not None and found.gpu.ratio is not None:
             self.gpu.add(found.gpu.ratio, now)
         return True
-
-    def _run(self) -> None:
-        backoff = self._first_backoff
-        while not self._stop.is_set():
-            started = self._clock()
-            reason = self._run_once()
-            if self._stop.is_set():
-                return
-            if self._clock() - started >= HEALTHY_SECONDS:
-                backoff = self._first_backoff
-            self.fault = f"{reason}; it said {self._said!r}" if self._said else reason
-            # A program that will never work is tried each minute for months: that is worth one line, not thousands.
-            level = logging.DEBUG if self.fault == self._told else logging.WARNING
-            self._told = self.fault
-            log.log(level, "%s; starting it again in %.0f s", self.fault, backoff)
-            self._stop.wait(backoff)
-            backoff = min(2 * backoff, LONGEST_BACKOFF)
-            self.restarts += 1
-
-    def _run_once(self) -> str:
-        """Runs the program until it ends, falls silent or we stop; returns why, in words."""
-        try:
-            process = spawn(self._command)
-        except OSError as error:
-            return f"{self._command[0]}: cannot be started: {error.strerror or error}"
-        try:
-            return self._read(process)
-        finally:
-            end_group(process)
-
-    def _read(self, process: subprocess.Popen[bytes]) -> str:
-        pipe = pipe_of(process)
-        rest = b""
-        heard = self._clock()
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while not self._stop.is_set():
-                ready = selector.select(POLL_SECONDS)
-                now = self._clock()
-                if now - heard > SILENT_INTERVALS * self._interval:
-                    return f"{self._command[0]}: no line for {now - heard:.0f} s"
-                if not ready:
-                    continue
-                data = os.read(pipe, MAX_LINE)
-                if not data:
-                    return f"{self._command[0]}: ended with status {_status(process)}"
-                *lines, rest = (rest + data).split(b"\n")
-                rest = rest[-MAX_LINE:]
-                for line in lines:
-                    if self.take_line(line.decode("utf-8", "replace"), now):
-                        heard = now
-        return "stopped"
-
-
-def _status(process: subprocess.Popen[bytes]) -> str:
-    try:
-        return str(process.wait(END_SECONDS))
-    except subprocess.TimeoutExpired:
-        return "unknown (it closed its output and goes on)"

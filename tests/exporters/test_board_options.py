@@ -67,7 +67,14 @@ def test_the_registry_makes_what_the_recorded_board_has() -> None:
     before = threading.active_count()
     try:
         made = registry.build(settings, disabled={"jetson_fan"}, table=table)
-        jetson = {"jetson_gpu", "jetson_power", "jetson_power_mode", "jetson_sources", "jetson_tegrastats"}
+        jetson = {
+            "jetson_gpu",
+            "jetson_jtop",
+            "jetson_power",
+            "jetson_power_mode",
+            "jetson_sources",
+            "jetson_tegrastats",
+        }
         assert set(made) == {"board", "replay", *jetson}
         assert threading.active_count() == before + 1, "the GPU is sampled; there is no tegrastats to run"
     finally:

@@ -8,6 +8,7 @@ import pytest
 from exporters.collector import Collector, CollectorFailed, Family, NoData
 from exporters.collectors.jetson import JetsonSensors
 from exporters.sources.board import Board, BoardPaths
+from exporters.sources.jtop_child import JtopChild
 from exporters.sources.nvml import GpuReading, NvmlSampler
 from tests.exporters.sources.test_nvml import Library
 
@@ -327,3 +328,40 @@ def test_thor_without_nvml_says_why_unless_tegrastats_knows(tmp_path: Path) -> N
 def test_nvml_is_never_asked_where_the_kernel_tells_the_load(tmp_path: Path) -> None:
     assert Rig(tmp_path, "tegra234").sensors.nvml is None
     assert Rig(tmp_path, "tegra210").sensors.nvml is None
+
+
+def test_jtop_tells_what_tegrastats_does_not(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.sensors.jtop = JtopChild(["jtop"], clock=rig.clock)
+    sample = '{"gpu": 0.5, "emc": 0.25, "emc_hertz": 2e9, "engines": {"NVENC": {"active": true, "hertz": 4e8}}}'
+    with pytest.raises(NoData):
+        rig.collectors["jetson_jtop"].collect()
+    rig.second()
+    rig.sensors.jtop.take_line(sample, rig.clock.now)
+    assert rig.read("jetson_jtop") == {
+        "tierwatch_jetson_emc_utilization_ratio": {(): 0.25},
+        "tierwatch_jetson_emc_frequency_hertz": {(): 2e9},
+        "tierwatch_jetson_engine_active": {("NVENC",): 1},
+        "tierwatch_jetson_engine_frequency_hertz": {("NVENC",): 4e8},
+        "tierwatch_jetson_jtop_restarts_total": {(): 0},
+    }
+    assert rig.read("jetson_gpu")["tierwatch_jetson_gpu_utilization_ratio"] == {(): 0.5}
+    assert rig.read("jetson_sources")["tierwatch_jetson_source_info"] == {
+        ("gpu_utilization", "jtop"): 1,
+        ("emc", "jtop"): 1,
+        ("engines", "jtop"): 1,
+    }
+    rig.second(ROOT_LINE)  # tegrastats as root tells both: no reading comes twice
+    rig.sensors.jtop.take_line(sample, rig.clock.now)
+    assert set(rig.read("jetson_jtop")) == {"tierwatch_jetson_jtop_restarts_total"}
+    sources = rig.read("jetson_sources")["tierwatch_jetson_source_info"]
+    assert ("emc", "tegrastats") in sources
+    assert ("emc", "jtop") not in sources
+
+
+def test_a_jtop_that_cannot_work_is_loud(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.sensors.jtop = JtopChild(["jtop"], clock=rig.clock)
+    rig.sensors.jtop.fault = "jtop: the board's jtop service is 4.3.2"
+    with pytest.raises(CollectorFailed, match=r"service is 4\.3\.2"):
+        rig.collectors["jetson_jtop"].collect()
