@@ -44,6 +44,7 @@ VERSION = 1
 CONSTANT, OFFSET, DELTA, DELTA2, XOR = range(5)
 DECIMALS = (0, 2, 3, 1, 6, 4, 9, 5)  # likely ones first
 _EXACT = float(2**53)
+_MOST = np.array([XOR, max(DECIMALS), 63, 8], np.uint8)  # of mode, decimals, shift and width
 _HEAD = struct.Struct("<BBII")
 _CRC = struct.Struct("<I")
 MAX_CELLS = 1 << 26  # 512 MiB of float64: what a damaged header may not exceed
@@ -154,8 +155,8 @@ def _inflate(data: bytes) -> Inflated:
     if version != VERSION or not rows or count * rows > MAX_CELLS:
         raise Damaged(f"version {version}, {count} columns x {rows} rows")
     ids: IdArray = np.cumsum(reader.shuffled(count, 4).view(np.uint32).ravel(), dtype=np.uint32)
-    mode, decimals, shift, width = (reader.octets(count) for _ in range(4))
-    if int(mode.max(initial=0)) > XOR or int(width.max(initial=0)) > 8:
+    mode, decimals, shift, width = coding = reader.octets(4 * count).reshape(4, count)
+    if (coding.max(axis=1, initial=0) > _MOST).any():
         raise Damaged("unknown encoding")
     first = reader.shuffled(count, 8).view(np.int64).ravel()
     second = reader.shuffled(count, 8).view(np.int64).ravel()
@@ -166,11 +167,10 @@ def _inflate(data: bytes) -> Inflated:
         holes = reader.octets(int(marked.sum()) * rows).reshape(-1, rows)
     groups = {}
     place = np.zeros(count, np.intp)
-    for size in range(1, 9):
-        chosen = np.flatnonzero(width == size)
-        if len(chosen):
-            place[chosen] = np.arange(len(chosen))
-            groups[size] = reader.octets(size * len(chosen) * (rows - 1)).reshape(size, len(chosen), rows - 1)
+    for size in sorted(set(width.tolist()) - {0}):
+        chosen = (width == size).nonzero()[0]
+        place[chosen] = np.arange(len(chosen))
+        groups[size] = reader.octets(size * len(chosen) * (rows - 1)).reshape(size, len(chosen), rows - 1)
     size = len(reader.data) + 60 * count
     return Inflated(ids, rows, mode, decimals, shift, width, first, second, groups, place, holed, holes, size)
 
