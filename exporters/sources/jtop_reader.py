@@ -5,7 +5,7 @@ children, and is licensed differently: it never enters the exporter. Whoever run
 (``jtop_child``). What cannot work is said in one line, with the command that mends it, and the exit status is 1.
 
 A line holds only what the service told: ``gpu`` (0 to 1), ``gpu_hertz``, ``emc`` (0 to 1), ``emc_hertz`` and
-``engines`` (name to {``active``, ``hertz``}).
+``engines`` (name in lower case, as tegrastats is read, to {``active``, ``hertz``}).
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def reading(gpu: object, memory: object, engines: object) -> dict[str, Any]:
     for group in _mappings(engines):
         for name, unit in group.items():
             if isinstance(name, str) and isinstance(unit, Mapping) and isinstance(unit.get("online"), bool):
-                units[name] = {"active": unit["online"]}
+                units[name.lower()] = {"active": unit["online"]}
                 if unit["online"]:
-                    _put(units[name], "hertz", unit.get("cur"), KILO)
+                    _put(units[name.lower()], "hertz", unit.get("cur"), KILO)
     if units:
         found["engines"] = units
     return found

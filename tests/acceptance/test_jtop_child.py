@@ -63,7 +63,7 @@ def test_samples_arrive(tmp_path: Path) -> None:
         found = jtop.latest(time.monotonic())
         assert found is not None
         assert found.gpu == Clocked(0.5, 612e6)
-        assert found.engines == {"NVENC": Clocked(None, 473.6e6)}
+        assert found.engines == {"nvenc": Clocked(None, 473.6e6)}
         assert (jtop.fault, jtop.restarts) == ("", 0)
 
 

@@ -27,7 +27,7 @@ def test_a_sample_in_ratios_and_hertz() -> None:
         "gpu_hertz": 612e6,
         "emc": 0.07,
         "emc_hertz": 2133e6,
-        "engines": {"NVENC": {"active": True, "hertz": 473.6e6}, "DLA0_CORE": {"active": False}},
+        "engines": {"nvenc": {"active": True, "hertz": 473.6e6}, "dla0_core": {"active": False}},
     }
 
 
@@ -50,7 +50,7 @@ def test_what_the_child_prints_is_what_the_parent_understands() -> None:
     assert parse(json.dumps(reading(GPU, MEMORY, ENGINES))) == JtopReading(
         Clocked(0.455, 612e6),
         Clocked(0.07, 2133e6),
-        {"NVENC": Clocked(None, 473.6e6), "DLA0_CORE": Clocked(None, None, False)},
+        {"nvenc": Clocked(None, 473.6e6), "dla0_core": Clocked(None, None, False)},
     )
     assert parse("{}") == JtopReading()
     for message in ("jtop: no right", "", "[1]", "5", '"x"', "{", '{"gpu": '):
