@@ -1,0 +1,1 @@
+"""Asking with PromQL from the command line."""

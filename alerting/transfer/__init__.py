@@ -1,0 +1,1 @@
+"""Samples into and out of a data folder: import, export, backup."""
