@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from alerting.clock import Clock
 from alerting.model.alert import Alert
@@ -48,6 +48,13 @@ class SeriesIndex(Protocol):
     def label_values(
         self, name: str, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
     ) -> list[str]: ...
+
+
+@runtime_checkable
+class IndexPerQuery(Protocol):
+    """An index that also asks elsewhere: ``warn`` gets whole sentences about what could not be asked."""
+
+    def begin(self, deadline: float | None, warn: Callable[[str], None]) -> SeriesIndex: ...
 
 
 class Rules(Protocol):

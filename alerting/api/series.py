@@ -9,7 +9,7 @@ from aiohttp import web
 from alerting.api.answer import ApiError, json_response, success
 from alerting.api.params import MAX_MS, MIN_MS, Params
 from alerting.api.pool import QueryPool
-from alerting.api.ports import Services
+from alerting.api.ports import IndexPerQuery, SeriesIndex, Services
 from alerting.api.values import cut
 from alerting.model.labels import quote
 from alerting.promql.budget import Patience
@@ -41,8 +41,9 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
-            names, warnings = cut(self._services.index.label_names(sets, start_ms, end_ms), limit)
-            return success(names, warnings)
+            index, told = self._index()
+            names, warnings = cut(index.label_names(sets, start_ms, end_ms), limit)
+            return success(names, (*told, *warnings))
 
         return json_response(request, await self._pool.run(request, work))
 
@@ -56,8 +57,9 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
-            values, warnings = cut(self._services.index.label_values(name, sets, start_ms, end_ms), limit)
-            return success(values, warnings)
+            index, told = self._index()
+            values, warnings = cut(index.label_values(name, sets, start_ms, end_ms), limit)
+            return success(values, (*told, *warnings))
 
         return json_response(request, await self._pool.run(request, work))
 
@@ -70,10 +72,17 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets(named=True)
-            found, warnings = cut(self._services.index.series(sets, start_ms, end_ms), limit)
-            return success([dict(labels) for labels in found], warnings)
+            index, told = self._index()
+            found, warnings = cut(index.series(sets, start_ms, end_ms), limit)
+            return success([dict(labels) for labels in found], (*told, *warnings))
 
         return json_response(request, await self._pool.run(request, work))
+
+    def _index(self) -> tuple[SeriesIndex, list[str]]:
+        """What tells the series, and where it puts its warnings."""
+        told: list[str] = []
+        index = self._services.index
+        return (index.begin(None, told.append) if isinstance(index, IndexPerQuery) else index), told
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Each metric with what the targets say of it; equal statements once."""

@@ -15,7 +15,7 @@ import numpy as np
 from alerting.model.labels import METRIC_NAME, Labels, quote
 from alerting.model.matcher import Matcher
 from alerting.model.series import SeriesData
-from alerting.remote.http import Http, TooLarge, words
+from alerting.remote.http import Http, RemoteFailed, TooLarge, words
 from alerting.storage.ports import StorageError
 
 MOST_BYTES = 32 << 20
@@ -27,6 +27,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "applica
 _LATEST_MS = 253_402_300_799_000
 _TOO_MUCH = re.compile(r"too many (samples|points|chunks|series)|maximum|max\w*samples|exceed|limit", re.IGNORECASE)
 _UNPROCESSABLE = 422
+_TOO_MANY_REQUESTS = 429
 
 T = TypeVar("T")
 
@@ -71,8 +72,8 @@ class Api:
         before: it is asked for one that is open at the millisecond before, and what lies there is left out.
         """
         window = f"{selector}[{end_ms - start_ms + 1}ms]"
-        found = self._query("query", _Result, query=window, time=_seconds(end_ms)).result
-        return sorted(_cut(found, start_ms, end_ms), key=lambda data: data.labels)
+        found = self._cut("query", start_ms, end_ms, query=window, time=_seconds(end_ms))
+        return sorted(found, key=lambda data: data.labels)
 
     def at_times(self, expr: str, first_ms: int, step_ms: int, count: int, lookback_ms: int) -> list[SeriesData]:
         """The values of an expression at ``count`` times from the first on, as the server itself sees them."""
@@ -81,10 +82,15 @@ class Api:
         asked = {"query": expr, "lookback_delta": f"{lookback_ms}ms", "nocache": "1"}
         if count == 1:
             asked |= {"time": _seconds(first_ms), "step": f"{lookback_ms / 1000:.3f}"}
-            return _cut(self._query("query", _Result, **asked).result, first_ms, first_ms)
+            return self._cut("query", first_ms, first_ms, **asked)
         last_ms = first_ms + (count - 1) * step_ms
         asked |= {"start": _seconds(first_ms), "end": _seconds(last_ms), "step": f"{step_ms / 1000:.3f}"}
-        return _cut(self._query("query_range", _Result, **asked).result, first_ms, last_ms)
+        return self._cut("query_range", first_ms, last_ms, **asked)
+
+    def understands(self, expr: str) -> bool:
+        """Whether an expression is one in the server's language."""
+        body = urlencode({"query": expr}).encode()
+        return self.http.ask("/api/v1/query", body, _FORM, deadline=self.deadline, most_bytes=MOST_BYTES).status == 200
 
     def series(self, selectors: Sequence[str], start_ms: int, end_ms: int) -> list[Labels]:
         found = self._query("series", list[dict[str, str]], **_window(start_ms, end_ms), **_match(selectors))
@@ -96,6 +102,13 @@ class Api:
     def label_values(self, name: str, selectors: Sequence[str], start_ms: int, end_ms: int) -> list[str]:
         asked = urlencode({**_window(start_ms, end_ms), **_match(selectors)}, doseq=True)
         return sorted(self._get(f"/api/v1/label/{quote_url(name, safe='')}/values?{asked}", None, list[str]))
+
+    def _cut(self, what: str, start_ms: int, end_ms: int, **asked: str) -> list[SeriesData]:
+        found = self._query(what, _Result, **asked).result
+        try:
+            return _cut(found, start_ms, end_ms)
+        except (ValueError, OverflowError) as error:  # text that is no number, a time that is no time
+            raise StorageError(f"{self.http.name}: its answer is not Prometheus' API: {error}") from error
 
     def _query(self, what: str, kind: type[T], **asked: str | list[str]) -> T:
         return self._get(f"/api/v1/{what}", urlencode(asked, doseq=True).encode(), kind)
@@ -120,8 +133,13 @@ class Api:
                     f"{self.http.name}: its answer is not Prometheus' API: {words(answer.body)}"
                 ) from error
             said = f"HTTP status {answer.status}: {words(answer.body)}"
-        failure = TooMuch if answer.status == _UNPROCESSABLE and _TOO_MUCH.search(said) else StorageError
-        raise failure(f"{self.http.name}: {said}")
+        raise _failure(answer.status, said)(f"{self.http.name}: {said}")
+
+
+def _failure(status: int, said: str) -> type[StorageError]:
+    if status >= 500 or status == _TOO_MANY_REQUESTS:
+        return RemoteFailed  # the server's trouble, not the query's
+    return TooMuch if status == _UNPROCESSABLE and _TOO_MUCH.search(said) else StorageError
 
 
 def selector(matchers: Sequence[Matcher]) -> str:

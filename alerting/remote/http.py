@@ -197,6 +197,7 @@ def _body(connection: HTTPConnection, response: HTTPResponse, end: float, most: 
         parts.append(piece)
     if response.length or (unpacker is not None and not unpacker.eof and size):
         raise ValueError("the answer is cut off")
+    response.close()  # read1 leaves it open, and the connection unusable
     return b"".join(parts)
 
 

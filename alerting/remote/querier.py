@@ -23,12 +23,38 @@ MOST_POINTS = 500_000
 """Of one range query, as far as it can be told."""
 
 
+class ServerKind:
+    """What is known of a server, however many queries ask it."""
+
+    def __init__(self) -> None:
+        self._markers_as_nan: bool | None = None
+
+    def with_markers(self, found: list[SeriesData], api: Api) -> list[SeriesData]:
+        """VictoriaMetrics writes staleness markers as NaN, and takes in no other NaN; it is told by its language,
+        which has operators of its own. Elsewhere NaN is a value like others."""
+        nan = [bool(np.isnan(one.values).any()) for one in found]
+        if not any(nan):
+            return found
+        if self._markers_as_nan is None:
+            self._markers_as_nan = api.understands("1 default 2")
+        if not self._markers_as_nan:
+            return found
+        return [_nan_as_marker(one) if has else one for one, has in zip(found, nan, strict=True)]
+
+
 class RemoteQuerier:
     """``begin`` one for each query, or use it as it is, without a deadline. May be used from many threads."""
 
-    def __init__(self, http: Http, deadline: float | None = None, warn: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        http: Http,
+        deadline: float | None = None,
+        warn: Callable[[str], None] | None = None,
+        kind: ServerKind | None = None,
+    ) -> None:
         self._http = http
         self._api = Api(http, deadline) if warn is None else Api(http, deadline, warn)
+        self._kind = kind or ServerKind()
 
     @property
     def quick(self) -> QuickQuerier | None:
@@ -36,10 +62,10 @@ class RemoteQuerier:
 
     def begin(self, deadline: float | None, warn: Callable[[str], None]) -> RemoteQuerier:
         """See ``PerQuery``."""
-        return RemoteQuerier(self._http, deadline, warn)
+        return RemoteQuerier(self._http, deadline, warn, self._kind)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
-        """See ``Querier``. Staleness markers are not among the samples: this protocol does not carry them."""
+        """See ``Querier``. Staleness markers are not among the samples: Prometheus' answers do not carry them."""
         asked = selector(matchers)
         parts: dict[Labels, list[SeriesData]] = {}
         total, at_ms, piece_ms = 0, start_ms, FIRST_PIECE_MS
@@ -59,7 +85,7 @@ class RemoteQuerier:
                     f"{self._http.name}: the query would read more than {MOST_SAMPLES} samples; "
                     "ask for a shorter time or fewer series"
                 )
-            for one in found:
+            for one in self._kind.with_markers(found, self._api):
                 parts.setdefault(one.labels, []).append(one)
             at_ms = until_ms + 1
             piece_ms = _next_piece(piece_ms, count)
@@ -154,3 +180,7 @@ def _marked(series: SeriesData, times: IntArray, visible: BoolArray, lookback_ms
     all_times, all_values = np.append(at, series.times), np.append(marks, series.values)
     kept, index = np.unique(all_times, return_index=True)  # of equal times the marker: it stands first
     return SeriesData(series.labels, kept, all_values[index])
+
+
+def _nan_as_marker(series: SeriesData) -> SeriesData:
+    return SeriesData(series.labels, series.times, np.where(np.isnan(series.values), STALE, series.values))

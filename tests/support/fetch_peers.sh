@@ -1,9 +1,9 @@
 #!/bin/sh
-# Fetches the programs that tests compare with (Prometheus, promtool, amtool, node_exporter) into .peers, out of
-# Debian's packages, without installing them: nothing is started, no root is needed. Where that is not possible
-# (another distribution, no package lists) the tests that need them say so and are skipped.
+# Fetches the programs that tests compare with (Prometheus, promtool, amtool, node_exporter, VictoriaMetrics) into
+# .peers, out of Debian's packages, without installing them: nothing is started, no root is needed. Where that is not
+# possible (another distribution, no package lists) the tests that need them say so and are skipped.
 set -u
-packages="prometheus prometheus-alertmanager prometheus-node-exporter"
+packages="prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics"
 folder=.peers
 
 [ -e "$folder/complete" ] && exit 0
