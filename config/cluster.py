@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from config.probe import Probe
+
 Name = Annotated[str, Meta(extra={"kind": "name"})]
 Address = Annotated[str, Meta(extra={"kind": "address"})]
 Bytes = Annotated[int, Meta(extra={"kind": "size"})]
@@ -58,6 +60,9 @@ Kind = Literal[
     "network-utilities",
     "http",
     "tcp",
+    "tls",
+    "dns",
+    "ping",
     "process",
 ]
 
@@ -81,7 +86,8 @@ class Expect(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Something that runs on a node. ``port`` is its main one; ``ports`` names all when there are several."""
+    """Something that runs on a node. ``port`` is its main one; ``ports`` names all when there are several. ``probe``:
+    how it is asked how it is; false: not at all."""
 
     kind: Kind
     title: str = ""
@@ -92,6 +98,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     stores: tuple[Text, ...] = ()
     expect: Expect | None = None
     metrics: Metrics | None = None
+    probe: Probe | bool = True
 
     def all_ports(self) -> tuple[int, ...]:
         """Every port it listens on, ascending, each once."""
@@ -114,17 +121,23 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Router(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The box everything hangs on."""
+    """The box everything hangs on. The hub's exporter asks whether it answers, whether it ``resolves`` this name, and
+    whether the hosts in ``wan`` answer beyond it."""
 
     address: Address
     kind: Literal["openwrt", "generic"] = "generic"
     roles: tuple[Text, ...] = ()
     metrics: Metrics | None = None
+    resolves: str = ""
+    wan: tuple[Address, ...] = ()
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``also_listening``: TCP ports that may accept connections on any node beside its services' and the exporter's."""
+
     cidr: Annotated[str, Meta(extra={"kind": "network"})]
     router: Router
+    also_listening: tuple[Port, ...] = (22,)
 
 
 class Exposure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -146,6 +146,7 @@ def prepare(options: argparse.Namespace) -> tuple[registry.Settings, tuple[str, 
         mount_points_exclude=options.mount_points,
         fs_types_exclude=options.fs_types,
         services=facts.services,
+        ports=facts.ports,
         docker_socket=options.docker_socket,
     )
     return settings, listen, disabled

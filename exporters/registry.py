@@ -15,7 +15,7 @@ from exporters.collectors.board import BoardSensors
 from exporters.collectors.own import Identity
 from exporters.events import Events
 from exporters.sources.files import Roots, is_there
-from exporters.wanted import WantedService
+from exporters.wanted import WantedPorts, WantedService
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Settings:
     wall: Callable[[], float] = clock.wall
     on_stop: Callable[[Callable[[], None]], None] = field(default=lambda _: None)
     services: Sequence[WantedService] = ()
+    ports: WantedPorts = field(default_factory=WantedPorts)
     docker_socket: str | None = None
     changed: Callable[[str], None] = field(default=lambda _: None)
     events: Events | None = None
@@ -132,9 +133,17 @@ TABLE: Mapping[str, Entry] = {
     "netdev": Entry(_roots("network:NetworkTraffic")),
     "netstat": Entry(_roots("protocols:NetStat")),
     "os": Entry(_roots("system:OsRelease")),
+    "ports": Entry(
+        lambda settings: _load("ports:PortAudit")(settings.roots, settings.services, settings.ports),
+        wanted=lambda settings: bool(settings.ports.network),
+    ),
     "pressure": Entry(_roots("kernel:Pressure")),
     "process": Entry(lambda _: _load("own:Process")()),
     "processes": Entry(_roots("system:Processes")),
+    "services": Entry(
+        lambda settings: _load("services:Services")(settings),
+        wanted=lambda settings: any(service.probe is not None for service in settings.services),
+    ),
     "sockstat": Entry(_roots("protocols:SockStat")),
     "softnet": Entry(_roots("protocols:SoftNet")),
     "stat": Entry(_roots("kernel:KernelCounters")),

@@ -10,11 +10,11 @@ import json
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporters.wanted import WantedService
+from exporters.wanted import WantedPorts, WantedProbe, WantedService
 
 if TYPE_CHECKING:
     from config.cluster import Service
@@ -35,6 +35,7 @@ class Facts:
     board: str
     version: str
     services: tuple[WantedService, ...] = ()
+    ports: WantedPorts = field(default_factory=WantedPorts)
 
 
 def look_up(directory: Path | None, name: str | None) -> Facts:
@@ -54,11 +55,18 @@ def look_up(directory: Path | None, name: str | None) -> Facts:
     node = cluster.nodes.get(name)
     if node is None:
         raise NoEntry(f"no node {name!r} in the inventory; there are {', '.join(cluster.nodes)}")
-    services = tuple(_wanted(key, service) for key, service in node.services.items())
-    return Facts(name, str(node.address), node.exporter_port, node.tier, str(node.board), version(), services)
+    from exporters.probe_plan import network_services, probe_of
+
+    # Made absolute: a probe reads its password long after, wherever the process is then.
+    folder = (directory or default_directory()).resolve()
+    wanted = [_wanted(key, service, probe_of(key, service, node, folder)) for key, service in node.services.items()]
+    services = (*wanted, *network_services(cluster, name))
+    exposed = tuple(cluster.exposed.ports) if cluster.exposed and cluster.exposed.node == name else ()
+    ports = WantedPorts((node.exporter_port, *cluster.network.also_listening), exposed, str(cluster.network.cidr))
+    return Facts(name, str(node.address), node.exporter_port, node.tier, str(node.board), version(), services, ports)
 
 
-def _wanted(name: str, service: Service) -> WantedService:
+def _wanted(name: str, service: Service, probe: WantedProbe | None) -> WantedService:
     expect = service.expect
     return WantedService(
         name,
@@ -69,6 +77,7 @@ def _wanted(name: str, service: Service) -> WantedService:
         service.unit,
         expect.models if expect else None,
         expect.present if expect else (),
+        probe,
     )
 
 
@@ -118,7 +127,8 @@ def look_up_in_child(directory: Path | None, name: str | None) -> Facts:
     if "error" in found:
         raise NoEntry(found["error"])
     services = tuple(WantedService.of(plain) for plain in found.pop("services"))
-    return Facts(**found, services=services)
+    ports = WantedPorts.of(found.pop("ports"))
+    return Facts(**found, services=services, ports=ports)
 
 
 def _answer(writer: int, directory: Path | None, name: str | None) -> None:

@@ -1,0 +1,79 @@
+"""The port audit: what listens against what the inventory says, and who comes from outside.
+
+Only TCP. What listens on a loopback address alone is nobody's business but the node's. The kernel says that a port
+accepts connections, not which firewall stands before it: a port at a public address is told as such, and a connection
+that really came from outside is told apart from it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from exporters.catalog import ports as names
+from exporters.catalog.metric import Metric
+from exporters.collector import Family, NoData
+from exporters.collectors.shape import Row, families
+from exporters.sources.files import Roots, read
+from exporters.sources.listeners import Address, Listener, listeners, peers
+from exporters.wanted import WantedPorts, WantedService
+
+MAX_TOLD = 64
+
+
+class PortAudit:
+    """Compares at each scrape; two or four small files."""
+
+    def __init__(self, roots: Roots, services: Sequence[WantedService], wanted: WantedPorts) -> None:
+        self._roots = roots
+        self._declared = sorted({(s.name, port) for s in services for port in (s.port, *s.ports.values()) if port})
+        self._known = {port for _, port in self._declared} | set(wanted.also)
+        self._exposed = frozenset(wanted.exposed)
+        self._inside = ip_network(wanted.network) if wanted.network else None
+
+    def collect(self) -> Sequence[Family]:
+        texts = [read(self._roots.proc("net/tcp"))]
+        with suppress(NoData):
+            texts.append(read(self._roots.proc("net/tcp6")))
+        found = [one for text in texts for one in listeners(text)]
+        open_ports = {one.port for one in found if not one.address.is_loopback}
+        rows: dict[Metric, list[Row]] = {metric: [] for metric in names.PORT_METRICS}
+        heard = {one.port for one in found}
+        rows[names.DECLARED_LISTENING] = [
+            ((service, str(port)), float(port in heard)) for service, port in self._declared
+        ]
+        undeclared = sorted(open_ports - self._known)
+        rows[names.UNDECLARED_LISTENERS] = [((), float(len(undeclared)))]
+        rows[names.UNDECLARED_LISTENER] = [((str(port),), 1.0) for port in undeclared[:MAX_TOLD]]
+        rows[names.PUBLIC_LISTENER] = self._told(dict.fromkeys(self._public(found), 1.0))
+        visits = Counter(port for text in texts for port, who in peers(text, open_ports) if self._outside(who))
+        rows[names.OUTSIDE_CONNECTIONS] = self._told({port: float(count) for port, count in visits.items()})
+        return families(rows)
+
+    def _told(self, ports: dict[int, float]) -> list[Row]:
+        return [
+            ((str(port), str(port in self._exposed).lower()), value) for port, value in sorted(ports.items())[:MAX_TOLD]
+        ]
+
+    def _public(self, found: Iterable[Listener]) -> Iterable[int]:
+        """Ports at a public address: their own, or any address on a node that has one."""
+        everywhere = any(self._outside(address) for address in self._own_addresses())
+        for one in found:
+            wildcard = one.address.is_unspecified and isinstance(one.address, IPv6Address)
+            if (wildcard and everywhere) or (not one.address.is_unspecified and self._outside(one.address)):
+                yield one.port
+
+    def _own_addresses(self) -> list[Address]:
+        """This node's IPv6 addresses. IPv4 ones at home are private; the router's translation stands before them."""
+        with suppress(NoData):
+            text = read(self._roots.proc("net/if_inet6"))
+            return [IPv6Address(int(line.split()[0], 16)) for line in text.splitlines() if line.strip()]
+        return []
+
+    def _outside(self, address: Address) -> bool:
+        network: IPv4Network | IPv6Network | None = self._inside
+        if network is not None and network.version == address.version and address in network:
+            return False
+        return address.is_global
