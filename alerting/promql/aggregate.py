@@ -64,7 +64,7 @@ def aggregate(expr: nodes.Aggregate, grid: Grid) -> Grid:
 def quantile(expr: nodes.Aggregate, grid: Grid, which: FloatArray, notes: Annotations) -> Grid:
     """``which`` has one number for each column."""
     for wrong in np.unique(which[~((which >= 0) & (which <= 1))]).tolist():
-        notes.invalid_quantile(wrong)
+        notes.invalid_quantile(wrong, expr.param or expr)
     groups = groups_of(expr, grid.labels)
     values = np.empty((len(groups), grid.values.shape[1]))
     present = np.empty(values.shape, dtype=np.bool_)

@@ -51,11 +51,11 @@ def _paired(
     present: BoolArray | None = None
     if many.present is not None or one.present is not None:
         present = many.mask() & one.mask()
-    if expr.matching.many == "none":
-        keys: Sequence[object] = [signature(labels) for labels in many.labels]
-        clash = "many-to-one matching must be explicit (group_left/group_right)"
-    else:
-        keys = result_labels
+    keys: Sequence[object] = [signature(labels) for labels in many.labels]
+    clash = "many-to-one matching must be explicit (group_left/group_right)"
+    if expr.matching.many != "none":
+        # Of two match groups the results may be the same as long as a comparison leaves only one of them.
+        keys = list(zip(keys, result_labels, strict=True))
         clash = "grouping labels must ensure unique matches"
     if _overlap(keys, present):
         raise ExecutionError(f"multiple matches for labels: {clash}")

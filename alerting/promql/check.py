@@ -96,7 +96,8 @@ def _check_binary(expr: nodes.Binary) -> ValueKind:
     if left == right == "scalar" and expr.op in nodes.COMPARISONS and not expr.return_bool:
         raise QueryError("comparisons between scalars must use BOOL modifier")
     matching = expr.matching
-    if matching != nodes.Matching() and "scalar" in (left, right):
+    # Without labels, on () and ignoring () are taken for nothing, as Prometheus does.
+    if matching.labels and "scalar" in (left, right):
         raise QueryError("vector matching only allowed between instant vectors")
     if matching.many != "none" and expr.op in nodes.SET_OPERATORS:
         raise QueryError(f"no grouping allowed for {expr.op!r} operation")

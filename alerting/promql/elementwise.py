@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from alerting.model.series import FloatArray
+from alerting.model.series import FloatArray, IntArray
 from alerting.promql.grid import Grid, compact
 
-_DAY_S = 86_400.0
-# Years 1 to 9999 in seconds since the epoch; outside, calendar functions answer NaN.
-_FIRST_S, _LAST_S = -62_135_596_800.0, 253_402_300_800.0
+_DAY_S = 86_400
+# Seconds since the epoch beyond which Go's clock overflows; there, calendar functions answer NaN.
+_MOST_S = 9.2e18
+# The calendar repeats after 400 years.
+_ERA_DAYS = 146_097
 
 
 def _sign(values: FloatArray) -> FloatArray:
@@ -72,39 +75,46 @@ def clamp(grid: Grid, least: FloatArray, most: FloatArray) -> Grid:
     return compact(grid.labels, values, grid.mask() & ~empty_range)
 
 
-def _days(values: FloatArray) -> FloatArray:
-    return np.floor(np.trunc(values) / _DAY_S)
+def _days(values: FloatArray) -> IntArray:
+    """Whole days since the epoch; in integers, which are exact far beyond what a float's fraction is."""
+    return values.astype(np.int64) // _DAY_S
 
 
-def _second_of_day(values: FloatArray) -> FloatArray:
-    seconds = np.trunc(values)
-    return seconds - np.floor(seconds / _DAY_S) * _DAY_S
+def _second_of_day(values: FloatArray) -> IntArray:
+    return values.astype(np.int64) % _DAY_S
+
+
+def _dates(values: FloatArray) -> NDArray[np.datetime64]:
+    """The days within the first 400 years after 1970."""
+    return (_days(values) % _ERA_DAYS).astype("datetime64[D]")
 
 
 def _since(values: FloatArray, unit: str, within: str) -> FloatArray:
     """How many ``unit`` have passed since the start of the current ``within``."""
-    days = _days(values).astype(np.int64).astype("datetime64[D]")
+    days = _dates(values)
     passed: FloatArray = (days.astype(f"datetime64[{unit}]") - days.astype(f"datetime64[{within}]")).astype(np.float64)
     return passed
 
 
 def _year(values: FloatArray) -> FloatArray:
-    return _days(values).astype(np.int64).astype("datetime64[D]").astype("datetime64[Y]").astype(np.float64) + 1970.0
+    eras = _days(values) // _ERA_DAYS
+    years: FloatArray = (_dates(values).astype("datetime64[Y]").astype(np.int64) + 1970 + 400 * eras).astype(np.float64)
+    return years
 
 
 def _days_in_month(values: FloatArray) -> FloatArray:
-    month = _days(values).astype(np.int64).astype("datetime64[D]").astype("datetime64[M]")
+    month = _dates(values).astype("datetime64[M]")
     length: FloatArray = ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.float64)
     return length
 
 
 _CALENDAR: dict[str, Callable[[FloatArray], FloatArray]] = {
     "day_of_month": lambda values: _since(values, "D", "M") + 1.0,
-    "day_of_week": lambda values: np.mod(_days(values) + 4.0, 7.0),  # the epoch was a Thursday
+    "day_of_week": lambda values: ((_days(values) + 4) % 7).astype(np.float64),  # the epoch was a Thursday
     "day_of_year": lambda values: _since(values, "D", "Y") + 1.0,
     "days_in_month": _days_in_month,
-    "hour": lambda values: np.floor(_second_of_day(values) / 3600.0),
-    "minute": lambda values: np.floor(np.mod(_second_of_day(values), 3600.0) / 60.0),
+    "hour": lambda values: (_second_of_day(values) // 3600).astype(np.float64),
+    "minute": lambda values: (_second_of_day(values) % 3600 // 60).astype(np.float64),
     "month": lambda values: _since(values, "M", "Y") + 1.0,
     "year": _year,
 }
@@ -113,6 +123,6 @@ CALENDAR = frozenset(_CALENDAR)
 
 def calendar(name: str, values: FloatArray) -> FloatArray:
     """A part of the UTC date of values that are seconds since the epoch."""
-    usable = (values >= _FIRST_S) & (values < _LAST_S)
+    usable = np.abs(values) < _MOST_S
     parts = _CALENDAR[name](np.where(usable, values, 0.0))
     return np.where(usable, parts, np.nan)

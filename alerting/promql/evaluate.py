@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-from alerting.model.labels import METRIC_NAME
 from alerting.model.series import FloatArray, IntArray
 from alerting.promql import binary, nodes, operators, samples
 from alerting.promql.aggregate import aggregate, count_values, quantile
@@ -187,9 +186,3 @@ def _numbers(value: Evaluated) -> FloatArray:
     if isinstance(value, Grid | str):
         raise ExecutionError("expected a scalar")
     return value
-
-
-def names_of(window: samples.Windows) -> set[str]:
-    """Metric names of series that have samples."""
-    counts = np.diff(window.samples.bounds)
-    return {labels.get(METRIC_NAME) for labels, count in zip(window.labels, counts.tolist(), strict=True) if count}

@@ -11,7 +11,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import BoolArray, FloatArray
 from alerting.promql import elementwise, histogram, nodes, overtime, rates, relabel
 from alerting.promql.check import literal_text
-from alerting.promql.evaluate import Evaluated, Evaluator, names_of
+from alerting.promql.evaluate import Evaluated, Evaluator
 from alerting.promql.grid import Grid, any_series, compact, merged, nameless, single
 from alerting.promql.nodes import unwrapped
 from alerting.promql.overtime import Answer
@@ -57,10 +57,12 @@ _OVER_WINDOWS: dict[str, Callable[[Windows], Answer]] = {
 
 def _over_windows(evaluator: Evaluator, expr: nodes.Call, function: Callable[[Windows], Answer]) -> Grid:
     window = evaluator.windows(expr.args[0])
+    answer = function(window)
     if expr.func in ("rate", "increase"):
-        for name in sorted(names_of(window)):
-            evaluator.notes.rated(name)
-    return _answered(window, function(window), keep_name=expr.func in KEEPS_NAME)
+        answered = np.logical_or.reduce(answer[1], axis=1).tolist()
+        for name in sorted({labels.metric_name for labels, here in zip(window.labels, answered, strict=True) if here}):
+            evaluator.notes.rated(name, expr.args[0])
+    return _answered(window, answer, keep_name=expr.func in KEEPS_NAME)
 
 
 def _answered(window: Windows, answer: Answer, *, keep_name: bool = False) -> Grid:
@@ -114,18 +116,23 @@ def _predict_linear(evaluator: Evaluator, expr: nodes.Call) -> Grid:
 def _quantile_over_time(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     window = evaluator.windows(expr.args[1])
     wanted = evaluator.scalar(expr.args[0])
-    return _answered(window, overtime.quantile_over_time(window, wanted, evaluator.notes))
+    answer = overtime.quantile_over_time(window, wanted)
+    asked = wanted[answer[1].any(axis=0)]
+    for wrong in np.unique(asked[~((asked >= 0) & (asked <= 1))]).tolist():
+        evaluator.notes.invalid_quantile(wrong, expr.args[0])
+    return _answered(window, answer)
 
 
 def _histogram_quantile(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     wanted = evaluator.scalar(expr.args[0])
-    return histogram.histogram_quantile(evaluator.vector(expr.args[1]), wanted, evaluator.notes, evaluator.budget)
+    about = histogram.About(expr.args[1], expr.args[0], evaluator.seconds(), evaluator.notes, evaluator.budget)
+    return histogram.histogram_quantile(evaluator.vector(expr.args[1]), wanted, about)
 
 
 def _histogram_fraction(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     lower, upper = evaluator.scalar(expr.args[0]), evaluator.scalar(expr.args[1])
-    grid = evaluator.vector(expr.args[2])
-    return histogram.histogram_fraction(grid, lower, upper, evaluator.notes, evaluator.budget)
+    about = histogram.About(expr.args[2], expr.args[2], evaluator.seconds(), evaluator.notes, evaluator.budget)
+    return histogram.histogram_fraction(evaluator.vector(expr.args[2]), lower, upper, about)
 
 
 def _label_replace(evaluator: Evaluator, expr: nodes.Call) -> Grid:
@@ -174,7 +181,7 @@ def _sort(evaluator: Evaluator, expr: nodes.Call) -> Grid:
     """By value, NaN last. Results of range queries are sorted by labels in any case."""
     grid = evaluator.vector(expr.args[0])
     if evaluator.is_range:
-        evaluator.notes.sort_in_range_query()
+        evaluator.notes.sort_in_range_query(expr)
         return grid
     sign = -1.0 if expr.func == "sort_desc" else 1.0
     values = [sign * value for value in grid.values[:, 0].tolist()]

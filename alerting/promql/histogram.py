@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from alerting.model.labels import Labels
-from alerting.model.series import BoolArray, FloatArray
+from alerting.model.series import BoolArray, FloatArray, IntArray
+from alerting.promql import nodes
 from alerting.promql.annotations import Annotations
 from alerting.promql.budget import Budget
 from alerting.promql.grid import Grid, compact, empty, nameless
@@ -21,33 +23,43 @@ _SMALL_DELTA = 1e-12
 _BUCKET_LABEL = "le"
 
 
-def histogram_quantile(grid: Grid, quantile: FloatArray, notes: Annotations, budget: Budget) -> Grid:
+@dataclass(frozen=True, slots=True)
+class About:
+    """The call: its buckets, its quantile, its evaluation times in seconds; where notes go, and what it may take."""
+
+    buckets: nodes.Expr
+    quantile: nodes.Expr
+    times_s: FloatArray
+    notes: Annotations
+    budget: Budget
+
+
+def histogram_quantile(grid: Grid, quantile: FloatArray, about: About) -> Grid:
     """``quantile`` has one number for each column."""
     for wrong in np.unique(quantile[~((quantile >= 0) & (quantile <= 1))]).tolist():
-        notes.invalid_quantile(wrong)
+        about.notes.invalid_quantile(wrong, about.quantile)
 
-    def compute(
-        bounds: FloatArray, counts: FloatArray, columns: np.typing.NDArray[np.int64], metric: str
-    ) -> FloatArray:
+    def compute(bounds: FloatArray, counts: FloatArray, columns: IntArray, metric: str) -> FloatArray:
         if not math.isinf(bounds[-1]) or bounds[-1] < 0 or len(bounds) < 2:
             result = np.full(len(columns), np.nan)
         else:
-            fixed, forced = _monotonic(counts)
-            if forced:
-                notes.forced_monotonic(metric)
+            fixed, falls = _monotonic(counts)
+            if falls.any():
+                drops = np.where(falls, fixed - counts, 0.0)
+                _tell_falls(metric, bounds, drops, about.times_s[columns], about)
             result = _bucket_quantile(quantile[columns], bounds, fixed)
         wanted = quantile[columns]
         result = np.where(wanted < 0, -np.inf, result)
         result = np.where(wanted > 1, np.inf, result)
         return np.where(np.isnan(wanted), np.nan, result)
 
-    return _for_each(grid, notes, budget, compute)
+    return _for_each(grid, about, compute)
 
 
-def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, notes: Annotations, budget: Budget) -> Grid:
+def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, about: About) -> Grid:
     """The share of observations between two bounds (one number of each for each column)."""
 
-    def compute(bounds: FloatArray, counts: FloatArray, columns: np.typing.NDArray[np.int64], _: str) -> FloatArray:
+    def compute(bounds: FloatArray, counts: FloatArray, columns: IntArray, _: str) -> FloatArray:
         if not math.isinf(bounds[-1]) or bounds[-1] < 0:
             return np.full(len(columns), np.nan)
         return np.array(
@@ -57,17 +69,16 @@ def histogram_fraction(grid: Grid, lower: FloatArray, upper: FloatArray, notes: 
             ]
         )
 
-    return _for_each(grid, notes, budget, compute)
+    return _for_each(grid, about, compute)
 
 
 def _for_each(
     grid: Grid,
-    notes: Annotations,
-    budget: Budget,
-    compute: Callable[[FloatArray, FloatArray, np.typing.NDArray[np.int64], str], FloatArray],
+    about: About,
+    compute: Callable[[FloatArray, FloatArray, IntArray, str], FloatArray],
 ) -> Grid:
     """Group the buckets of each histogram and compute it wherever it has any."""
-    histograms = _histograms(grid.labels, notes)
+    histograms = _histograms(grid.labels, about)
     steps = grid.values.shape[1]
     if not histograms:
         return empty(steps)
@@ -75,7 +86,7 @@ def _for_each(
     present = np.zeros((len(histograms), steps), dtype=np.bool_)
     mask = grid.mask()
     for index, buckets in enumerate(histograms.values()):
-        budget.check_time()
+        about.budget.check_time()
         order = sorted(buckets, key=lambda bucket: bucket[0])
         bounds = np.array([bound for bound, _ in order])
         rows = [row for _, row in order]
@@ -88,7 +99,7 @@ def _for_each(
     return nameless(compact(list(histograms), values, present))
 
 
-def _histograms(labels: Sequence[Labels], notes: Annotations) -> dict[Labels, list[tuple[float, int]]]:
+def _histograms(labels: Sequence[Labels], about: About) -> dict[Labels, list[tuple[float, int]]]:
     """(upper bound, row) of the buckets of every histogram. Two metrics are two histograms, also where their labels
     are the same."""
     histograms: dict[Labels, list[tuple[float, int]]] = {}
@@ -96,7 +107,7 @@ def _histograms(labels: Sequence[Labels], notes: Annotations) -> dict[Labels, li
         text = series.get(_BUCKET_LABEL)
         bound = _bound(text)
         if bound is None:
-            notes.bad_bucket(series.metric_name, text)
+            about.notes.bad_bucket(series.metric_name, text, about.buckets)
             continue
         histograms.setdefault(series.without((_BUCKET_LABEL,)), []).append((bound, row))
     return histograms
@@ -113,7 +124,7 @@ def _bound(text: str) -> float | None:
     return value
 
 
-def _patterns(here: BoolArray) -> list[tuple[BoolArray, np.typing.NDArray[np.int64]]]:
+def _patterns(here: BoolArray) -> list[tuple[BoolArray, IntArray]]:
     """Which buckets are present together, and in which columns; columns without any are left out."""
     if here.all():
         return [(np.ones(len(here), dtype=np.bool_), np.arange(here.shape[1]))]
@@ -134,18 +145,30 @@ def _coalesced(bounds: FloatArray, counts: FloatArray) -> tuple[FloatArray, Floa
     return bounds[starts], np.add.reduceat(counts, starts, axis=0)
 
 
-def _monotonic(counts: FloatArray) -> tuple[FloatArray, bool]:
-    """Cumulative counts without decreases, and whether one was too large to be a rounding error."""
+def _monotonic(counts: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Cumulative counts without decreases, and the places of those too large to be rounding errors."""
     fixed = counts.copy()
-    forced = False
+    forced = np.zeros(counts.shape, dtype=np.bool_)
     for row in range(1, len(fixed)):
         before, here = fixed[row - 1], fixed[row]
         gap = np.abs(here - before)
         close = (gap > 0) & (gap / (np.abs(here) + np.abs(before)) < _SMALL_DELTA)
         falls = (here < before) & ~close
-        forced |= bool(falls.any())
+        forced[row] = falls
         fixed[row] = np.where(close | falls, before, here)
     return fixed, forced
+
+
+def _tell_falls(metric: str, bounds: FloatArray, drops: FloatArray, times_s: FloatArray, about: About) -> None:
+    """Between which buckets and at what times counts fell, and by how much at most: ``drops`` [bound, time]."""
+    rows, columns = np.flatnonzero(drops.any(axis=1)), np.flatnonzero(drops.any(axis=0))
+    about.notes.forced_monotonic(
+        metric,
+        about.buckets,
+        bounds=(float(bounds[rows[0]]), float(bounds[rows[-1]])),
+        change=float(drops.max()),
+        times_s=times_s[columns].tolist(),
+    )
 
 
 def _bucket_quantile(quantile: FloatArray, bounds: FloatArray, counts: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ escapes such as ``"\\xc3\\xa9"`` become two characters instead of UTF-8.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from alerting.promql.errors import QueryError
 
@@ -54,14 +54,17 @@ _SIMPLE_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Text for the library, and what its far ``@`` seconds stand for (milliseconds)."""
+    """Text for the library, what its far ``@`` seconds stand for (milliseconds), and the tokens as they were."""
 
     text: str
-    at_ms: dict[int, int] = field(default_factory=dict)
+    at_ms: dict[int, int]
+    tokens: list[Token]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """``start`` counts characters from the start of the query."""
+
     kind: str
     text: str
     start: int
@@ -149,7 +152,7 @@ def _rewrite(text: str, tokens: list[Token]) -> Prepared:
             pieces += (text[done:start], new)
             done = end
     pieces.append(text[done:])
-    return Prepared("".join(pieces), at_ms)
+    return Prepared("".join(pieces), at_ms, tokens)
 
 
 def _number_after(tokens: list[Token], index: int) -> tuple[str, Token] | None:

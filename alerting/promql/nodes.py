@@ -6,7 +6,7 @@ Durations and times are whole milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from alerting.model.matcher import Matcher
@@ -22,7 +22,9 @@ PARAMETER_AGGREGATIONS = frozenset({"topk", "bottomk", "quantile", "count_values
 
 @dataclass(frozen=True, slots=True)
 class Expr:
-    """Any node."""
+    """Any node. ``position`` is the line and column, from 1, of its first character; None when that is not known."""
+
+    position: tuple[int, int] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from alerting.model.series import BoolArray, FloatArray, IntArray
-from alerting.promql.annotations import Annotations
 from alerting.promql.samples import Windows
 from alerting.promql.sums import window_means, window_sums
 
@@ -90,14 +89,12 @@ def stddev_over_time(window: Windows) -> Answer:
     return np.sqrt(variance), here
 
 
-def quantile_over_time(window: Windows, quantile: FloatArray, notes: Annotations) -> Answer:
+def quantile_over_time(window: Windows, quantile: FloatArray) -> Answer:
     """``quantile`` has one number for each column."""
     out = np.zeros(window.low.shape)
     flat = out.reshape(-1)
     columns = len(window.ends)
     here = window.counts > 0
-    for wrong in np.unique(quantile[here.any(axis=0) & ~((quantile >= 0) & (quantile <= 1))]).tolist():
-        notes.invalid_quantile(wrong)
     for places, index, inside in blocks(window):
         flat[places] = quantiles(window.samples.values[index], inside, quantile[places % columns])
     return out, here

@@ -13,6 +13,7 @@ from alerting.model.matcher import Matcher, Op
 from alerting.promql import lex, nodes
 from alerting.promql.check import check
 from alerting.promql.errors import QueryError
+from alerting.promql.locate import locate
 from alerting.promql.signatures import REFUSED
 
 MAX_DEPTH = 150  # levels of the tree: the evaluator recurses along it
@@ -41,6 +42,7 @@ def parse(text: str) -> nodes.Expr:
             raise QueryError("the query cannot be read (the parser failed on it)") from error
         raise
     check(expr)
+    locate(expr, text, prepared.tokens)
     return expr
 
 

@@ -12,7 +12,8 @@ from alerting.promql.nodes import StringLiteral
 from alerting.promql.parse import parse
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_PAIR = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(,|\})""")
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)"""
+_PAIR = re.compile(rf"\s*([a-zA-Z_][a-zA-Z0-9_]*|{_QUOTED})\s*(?:=\s*({_QUOTED})\s*)?(,|\}})")
 _NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _ITEM = re.compile(
     rf"(?P<first>{_NUMBER})(?:(?P<step>[+-](?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))?x(?P<n>\d+))?", re.IGNORECASE
@@ -62,28 +63,41 @@ def series(line: str) -> tuple[Labels, str]:
     if name is not None:
         pairs[METRIC_NAME] = name.group()
         rest = line[name.end() :]
-    if rest.lstrip().startswith("{"):
-        rest = rest.lstrip()[1:]
-        while True:
-            if rest.lstrip().startswith("}"):
-                rest = rest.lstrip()[1:]
-                break
-            pair = _PAIR.match(rest)
-            if pair is None:
-                raise ScriptError(f"bad labels: {line!r}")
-            pairs[pair.group(1)] = unquoted(pair.group(2))
-            rest = rest[pair.end() :]
-            if pair.group(3) == "}":
-                break
+    if rest.lstrip()[:1] == "{" and rest.lstrip()[:2] != "{{":
+        rest = _labels(line, rest.lstrip()[1:], pairs)
     elif name is None:
         raise ScriptError(f"a series is expected: {line!r}")
+    if rest.startswith("@st"):
+        raise ScriptError("start timestamps (@st) are behind a feature flag and not supported")
     if rest and not rest[0].isspace():
         raise ScriptError(f"a blank is expected after the series: {line!r}")
     return Labels.of(pairs), rest.strip()
 
 
+def _labels(line: str, rest: str, pairs: dict[str, str]) -> str:
+    """Read labels up to the closing brace into ``pairs``; a quoted text alone is the metric name. What follows."""
+    while True:
+        if rest.lstrip().startswith("}"):
+            return rest.lstrip()[1:]
+        pair = _PAIR.match(rest)
+        if pair is None:
+            raise ScriptError(f"bad labels: {line!r}")
+        name, value, end = pair.groups()
+        if value is None:
+            if name[0] not in "\"'`" or METRIC_NAME in pairs:
+                raise ScriptError(f"bad labels: {line!r}")
+            pairs[METRIC_NAME] = unquoted(name)
+        else:
+            pairs[unquoted(name) if name[0] in "\"'`" else name] = unquoted(value)
+        rest = rest[pair.end() :]
+        if end == "}":
+            return rest
+
+
 def samples(text: str) -> list[Sample]:
     """Expanded samples of a list of items."""
+    if "{{" in text:
+        raise ScriptError("native histograms are not supported")
     found: list[Sample] = []
     for item in text.split():
         found += _expanded(item)

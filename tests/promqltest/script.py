@@ -36,6 +36,10 @@ class Text:
             return message == self.exact
         return self.regex is None or re.search(self.regex, message) is not None
 
+    def accepts_note(self, message: str) -> bool:
+        """The same of an annotation, whose position `` (line:column)`` may be expected or not."""
+        return self.accepts(message) or self.accepts(_POSITION.sub("", message))
+
 
 @dataclass(slots=True)
 class Eval:
@@ -69,6 +73,8 @@ _INSTANT = re.compile(r"instant\s+at\s+(\S+)\s+(.+)")
 _RANGE = re.compile(r"range\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.+)")
 _RAW = re.compile(r"range\s+vector\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)")
 _NOTE = re.compile(r"(fail|warn|info)(?:\s+(msg|regex)\s*:\s*(.*))?")
+_OLD_FAIL = re.compile(r"expected_fail_(message|regexp)\s+(.*)")
+_POSITION = re.compile(r" \(\d+:\d+\)\Z")
 _OLD_FORMS: dict[str, Literal["fail", "ordered", "warn", "info"]] = {
     "eval_fail": "fail",
     "eval_ordered": "ordered",
@@ -113,6 +119,8 @@ def _command(word: str, line: str, at: int, body: list[tuple[int, str]]) -> Comm
     rest = header.group(2) if header else ""
     if word == "clear" and not rest:
         return Clear(at)
+    if word == "load_with_nhcb":
+        raise ScriptError("load_with_nhcb makes native histograms, which are not supported")
     if word == "load":
         load = Load(at, duration_ms(rest))
         for _, text in body:
@@ -156,6 +164,10 @@ def _old_form(command: Eval, word: str) -> None:
 
 
 def _expectation(command: Eval, text: str) -> None:
+    old = _OLD_FAIL.fullmatch(text) if command.fails else None
+    if old is not None:
+        command.fails[:] = [_text("msg" if old.group(1) == "message" else "regex", old.group(2))]
+        return
     if text.startswith("expect ") or text == "expect":
         _expect(command, text.removeprefix("expect").strip())
         return
@@ -189,14 +201,30 @@ def _expect(command: Eval, text: str) -> None:
         command.raw = (duration_ms(raw.group(1)), duration_ms(raw.group(2)), duration_ms(raw.group(3)))
     elif (note := _NOTE.fullmatch(text)) is not None:
         kind, how, what = note.groups()
-        wanted = Text(exact=what.strip() if how == "msg" else None, regex=what.strip() if how == "regex" else None)
-        {"fail": command.fails, "warn": command.warnings, "info": command.infos}[kind].append(wanted)
+        {"fail": command.fails, "warn": command.warnings, "info": command.infos}[kind].append(_text(how, what))
     else:
         raise ScriptError(f"unknown expectation: {text!r}")
 
 
+def _text(how: str | None, what: str | None) -> Text:
+    """The condition that is written as ``msg: WHAT`` or ``regex: WHAT``."""
+    if how is None or what is None:
+        return Text()
+    if how == "msg":
+        return Text(exact=what.strip())
+    try:
+        re.compile(what.strip())
+    except re.error as error:
+        raise ScriptError(f"not a regular expression: {what.strip()!r}: {error}") from error
+    return Text(regex=what.strip())
+
+
 def _check(command: Eval) -> None:
     """Refuse expectations that could never be compared."""
+    if len(command.fails) > 1:
+        raise ScriptError("several 'expect fail' lines for one query")
+    if (command.warnings and command.no_warnings) or (command.infos and command.no_infos):
+        raise ScriptError("annotations are expected and excluded at once")
     kinds = [command.text is not None, command.scalar is not None, bool(command.rows) or command.raw is not None]
     if sum(kinds) > 1 or (command.fails and any(kinds)):
         raise ScriptError("expectations of different kinds for one query")

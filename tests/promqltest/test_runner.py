@@ -18,6 +18,9 @@ load 1m
   metric{a="y"} 4 5 _
 """
 
+QUANTILE = "eval instant at 1m quantile(2, metric)\n"
+TWO = "PromQL warning: quantile value should be between 0 and 1, got 2"
+
 RIGHT = [
     'eval instant at 1m metric\n metric{a="x"} 2\n metric{a="y"} 5',
     'eval instant at 1m sort_desc(metric)\n expect ordered\n metric{a="y"} 5\n metric{a="x"} 2',
@@ -30,6 +33,21 @@ RIGHT = [
     'eval instant at 2m metric{a="x"}[2m]\n expect range vector from 1m to 2m step 1m\n metric{a="x"} 2 3',
     "eval instant at 1m quantile(2, metric)\n expect warn regex: got 2\n {} Inf",
     "eval instant at 1m sum(metric)\n expect no_warn\n expect no_info\n {} 7",
+    # The position of an annotation may be told, and need not be.
+    "eval instant at 1m quantile(2, metric)\n expect warn regex: got 2 \\(1:10\\)$\n {} Inf",
+    "eval instant at 1m quantile(2, metric)\n expect warn regex: got 2$\n {} Inf",
+    f"{QUANTILE} expect warn msg: {TWO} (1:10)\n {{}} Inf",
+    f"{QUANTILE} expect warn msg: {TWO}\n {{}} Inf",
+    "eval instant at 1m quantile(2, metric)\n expect warn\n {} Inf",
+    "eval_warn instant at 1m quantile(2, metric)\n {} Inf",
+    "eval_info instant at 2m rate(metric[5m]) > 100",
+    'eval_ordered instant at 1m sort(metric)\n metric{a="x"} 2\n metric{a="y"} 5',
+    'eval instant at 1m metric == 0 or {__name__="metric", a="x"} * on () group_left () vector(1)\n {a="x"} 2',
+    "EVAL instant at 1m metric * on () metric\n expect fail regex: found duplicate series for the match group \\{\\}",
+    "eval_fail instant at 1m metric * on () metric\n expected_fail_regexp duplicate series",
+    "eval instant at 1m vector(scalar(metric))\n {} NaN",
+    "eval instant at 1m Inf\n +Inf",
+    'eval range from 0 to 2m step 2m metric\n {"metric", "a"="x"} 1 3\n {__name__="metric",a=`y`} 4 5',
 ]
 
 WRONG = [
@@ -54,6 +72,21 @@ WRONG = [
     "eval instant at 1m quantile(2, metric)\n expect no_warn\n {} Inf",
     "eval instant at 1m sum(metric)\n expect warn\n {} 7",
     "eval instant at 1m rate(metric[5m])\n expect no_info",
+    f"{QUANTILE} expect warn msg: {TWO} (1:11)\n {{}} Inf",
+    "eval instant at 1m quantile(2, metric)\n expect warn regex: got 2 \\(2:10\\)\n {} Inf",
+    # Every warning must be one that is expected.
+    "eval instant at 1m quantile(2, metric) + on () quantile(3, metric)\n expect warn regex: got 2\n {} Inf",
+    'eval range from 0 to 2m step 1m sort(metric)\n expect no_warn\n metric{a="x"} 1 2 3\n metric{a="y"} 4 5',
+    "eval_warn instant at 1m sum(metric)\n {} 7",
+    "eval_info instant at 1m sum(metric)\n {} 7",
+    'eval_ordered instant at 1m sort(metric)\n metric{a="y"} 5\n metric{a="x"} 2',
+    "eval_fail instant at 1m metric * on () metric\n expected_fail_message something else",
+    "eval_fail instant at 1m metric * on () metric\n expected_fail_regexp ^duplicate series",
+    'eval instant at 1m metric{a="x"}\n metric{a="x"} NaN',
+    'eval instant at 1m metric{a="x"}\n metric{a="x"} Inf',
+    'eval instant at 1m metric{a="x"}\n metric{a="x"} stale',
+    'eval instant at 2m metric{a="x"}[2m]\n expect range vector from 1m to 3m step 1m\n metric{a="x"} 2 3',
+    'eval range from 0 to 2m step 1m metric{a="x"}\n metric{a="x"} 1 2 _',  # a missing point
 ]
 
 BROKEN = [
@@ -65,6 +98,16 @@ BROKEN = [
     "eval instant at 1m metric\n metric 1 2",
     "eval instant at 1m metric\n expect nothing",
     "frobnicate",
+    "load 1m\n metric {{schema:0 count:1}}",
+    "load 1m\n metric 1 {{}}x3",
+    "load_with_nhcb 1m\n metric 1",
+    "load 1m\n metric@st 0s\n metric 1",
+    "eval instant at 1m metric\n metric {{count:1}}",
+    "eval instant at 1m metric\n expect fail\n expect fail msg: x",
+    "eval instant at 1m metric\n expect warn\n expect no_warn",
+    "eval instant at 1m metric\n expect fail regex: (",
+    "eval range from 0 to 1m step 1m metric\n expect ordered\n metric 1",
+    "eval range from 1m to 0 step 1m metric",
 ]
 
 

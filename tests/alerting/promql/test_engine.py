@@ -9,6 +9,7 @@ import pytest
 from alerting.model.labels import Labels
 from alerting.model.series import STALE
 from alerting.promql import overtime
+from alerting.promql.annotations import _general
 from alerting.promql.engine import Engine
 from alerting.promql.errors import ExecutionError, QueryError, QueryTimeout
 from alerting.promql.inspect import metric_names, reach_ms, selectors
@@ -24,6 +25,7 @@ def querier() -> MemoryQuerier:
         samples = [(index * 5000, value * index) for index in range(201)]
         querier.put({"__name__": "x_total", "instance": instance, "job": "j"}, samples)
     querier.put({"__name__": "gone"}, [(0, 1.0), (5000, STALE)])
+    querier.put({"__name__": "gauge"}, [(0, 1.0), (5000, 2.0)])
     return querier
 
 
@@ -183,27 +185,67 @@ def test_ambiguous_answers_are_errors(querier: MemoryQuerier, text: str, message
         instant(querier, text)
 
 
+NOT_A_COUNTER = "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
+
+
 @pytest.mark.parametrize(
     ("text", "warnings", "infos"),
     [
-        ("quantile(1.5, x_total)", ["PromQL warning: quantile value should be between 0 and 1, got 1.5"], []),
+        ("quantile(1.5, x_total)", ["PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:10)"], []),
         (
             "quantile_over_time(-1, x_total[1m])",
-            ["PromQL warning: quantile value should be between 0 and 1, got -1"],
+            ["PromQL warning: quantile value should be between 0 and 1, got -1 (1:20)"],
             [],
         ),
         ("rate(x_total[1m])", [], []),
         (
-            "rate(gone[20m])",
+            "1 +\n  (rate((gauge[20m])))",
             [],
-            ['PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "gone"'],
+            [f'{NOT_A_COUNTER}"gauge" (2:10)'],
         ),
+        # One sample is no rate, and nothing is said of it.
+        ("rate(gone[20m])", [], []),
         ("rate(nothing[1m])", [], []),
     ],
 )
 def test_annotations(querier: MemoryQuerier, text: str, warnings: list[str], infos: list[str]) -> None:
     result = instant(querier, text)
     assert (list(result.warnings), list(result.infos)) == (warnings, infos)
+
+
+def test_what_was_forced_on_buckets_is_told_in_one_sentence() -> None:
+    querier = MemoryQuerier()
+    for le, values in (("0.1", [5, 5, 5]), ("0.5", [4, 4.75, 7]), ("1", [5, 3.25, 6]), ("+Inf", [9, 9, 9])):
+        querier.put({"__name__": "lat_bucket", "le": le}, [(60_000 * at, value) for at, value in enumerate(values)])
+    expr = parse("histogram_quantile(0.5, (lat_bucket))")
+    (info,) = Engine(querier).range(expr, 0, 120_000, 60_000).infos
+    assert info == (
+        "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/"
+        'prometheus/latest/querying/functions/#histogram_quantile) for metric name "lat_bucket", '
+        "from buckets 0.5 to 1, with a max diff of 1.8, over 3 samples from 1970-01-01T00:00:00Z "
+        "to 1970-01-01T00:02:00Z (1:26)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (1.5, None, "1.5"),
+        (1e20, None, "100000000000000000000"),
+        (1e21, None, "1e+21"),
+        (1.25e-5, None, "1.25e-05"),
+        (0.0001, None, "0.0001"),
+        (math.inf, None, "+Inf"),
+        (math.nan, None, "NaN"),
+        (0.0, 2, "0"),
+        (123.4, 2, "1.2e+02"),
+        (12.34, 2, "12"),
+        (0.00001234, 2, "1.2e-05"),
+        (99.9, 2, "1e+02"),
+    ],
+)
+def test_numbers_in_annotations_are_written_as_go_does(value: float, digits: int | None, text: str) -> None:
+    assert _general(value, digits) == text
 
 
 @pytest.mark.parametrize(
@@ -213,6 +255,10 @@ def test_annotations(querier: MemoryQuerier, text: str, warnings: list[str], inf
         ("day_of_week(vector(-1))", 3.0),  # Wednesday, 31 December 1969
         ("hour(vector(-1))", 23.0),
         ("minute(vector(1e300))", math.nan),
+        ("minute(vector(8000000000000000000))", 13.0),
+        ("year(vector(1e12))", 33658.0),
+        ("year(vector(-1e12))", -29719.0),
+        ("vector(1) * on () 2", 2.0),
         ("days_in_month(vector(951782400))", 29.0),
         ("clamp(vector(NaN), 1, Inf)", math.nan),
         ("clamp_min(vector(NaN), Inf)", math.inf),

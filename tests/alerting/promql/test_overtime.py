@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from alerting.model.labels import Labels
 from alerting.model.series import STALE, SeriesData
 from alerting.promql import overtime, rates
-from alerting.promql.annotations import Annotations
 from alerting.promql.budget import Budget
 from alerting.promql.samples import Windows, from_series, windows
 
@@ -113,7 +112,7 @@ def test_every_window_as_if_it_were_alone(series: list[Row], ends: list[int], le
     with np.errstate(all="ignore"):
         answers = [(function(window), plain, least) for function, plain, least in CASES]
         rated = rates.rate(window)
-        quantiles = overtime.quantile_over_time(window, np.full(len(ends), 0.3), Annotations())
+        quantiles = overtime.quantile_over_time(window, np.full(len(ends), 0.3))
     for index, row in enumerate(series):
         for column, end in enumerate(ends):
             found = inside(row, end, length)
