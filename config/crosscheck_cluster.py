@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from config.cluster import Cluster, Node, Service, Step
+from config.crosscheck_probe import check_probe
 from config.problems import Problem
 from config.references import unknown
 from config.shape import dotted
@@ -76,6 +77,7 @@ class _ClusterCheck:
             yield from self._service(service, path)
 
     def _service(self, service: Service, path: Key) -> Iterator[Problem]:
+        yield from check_probe(service, path, self._document)
         ports_known = self._document.intact((*path, "port")) and self._document.intact((*path, "metrics", "port"))
         if service.metrics is not None and service.metrics.port is None and service.port is None and ports_known:
             yield self._problem((*path, "metrics"), "which port? give the service a port, or metrics a port of its own")
