@@ -191,6 +191,8 @@ def _reencoded(text: str, token: Token) -> str:
     try:
         decoded = raw.decode()
     except UnicodeDecodeError as error:
+        if re.search(r"\bcount_values\b", text):
+            raise QueryError(f'invalid label name "{token.text[1:-1]}"') from error
         raise QueryError("the string literal is not valid UTF-8", position(text, token.start)) from error
     escaped = decoded.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -13,6 +13,7 @@ from alerting.model.matcher import Matcher, Op
 from alerting.promql import lex, nodes
 from alerting.promql.check import check
 from alerting.promql.errors import QueryError
+from alerting.promql.flagged import refuse_flagged
 from alerting.promql.locate import locate
 from alerting.promql.signatures import REFUSED
 
@@ -29,6 +30,7 @@ def parse(text: str) -> nodes.Expr:
     wrong types, unknown or unsupported functions, regular expressions that do not compile.
     """
     prepared = lex.prepare(text)
+    refuse_flagged(text, prepared.tokens)
     try:
         tree = promql_parser.parse(prepared.text)
         expr = _Converter(prepared.at_ms).expr(tree, 0)

@@ -131,6 +131,7 @@ REFUSED: dict[str, str] = {
             "sort_by_label",
             "sort_by_label_desc",
             "start",
+            "start_timestamp",
             "step",
             "ts_of_first_over_time",
             "ts_of_last_over_time",
