@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exporters.catalog import containers as names
@@ -96,11 +96,13 @@ class Containers:
                 describe(rows, known, known.container.state)
         for known in view.gone.values():
             _seen(rows, known)
+            self._count_kills(rows, known, None)
             if fresh:
                 describe(rows, known, MISSING)
         if fresh:
             self._summary(rows, view)
         self._counted.forget_others(view.known)
+        self._kills.forget_others({*view.known, *view.gone})
         return families(rows)
 
     def _running(self, rows: Rows, known: Known, confirmed: bool) -> None:
@@ -110,7 +112,7 @@ class Containers:
         usage = self._counted.read(container) if container.pid else None
         _seen(rows, replace(known, seen=self._wall()) if running and confirmed else known)
         labels = (container.name, container.image)
-        rows[names.OOM_EVENTS].append((labels, float(self._kills.count(known, usage))))
+        self._count_kills(rows, known, usage)
         rows[names.SPEC_MEMORY_LIMIT].append((labels, float(container.memory_limit)))
         if container.cpu_quota:
             rows[names.SPEC_CPU_QUOTA].append((labels, float(container.cpu_quota)))
@@ -119,6 +121,10 @@ class Containers:
             counters(rows, labels, usage, self._cgroups.device)
             if container.own_network:
                 _traffic(rows, labels, self._counted.traffic(container))
+
+    def _count_kills(self, rows: Rows, known: Known, usage: Usage | None) -> None:
+        labels = (known.container.name, known.container.image)
+        rows[names.OOM_EVENTS].append((labels, float(self._kills.count(known, usage))))
 
     def _summary(self, rows: Rows, view: View) -> None:
         count = Counter(known.container.state for known in view.known.values())
@@ -239,11 +245,12 @@ class Counts:
 
 @dataclass(slots=True)
 class _Run:
-    """OOM kills that only the kernel counted: in runs before this one, and in this one."""
+    """OOM kills that only the kernel counted: in runs before this one, and in this one; and all that were told."""
 
     started: float | None
     before: int = 0
     now: int = 0
+    told: int = 0
 
 
 class OomKills:
@@ -254,16 +261,20 @@ class OomKills:
         self._runs: dict[str, _Run] = {}
 
     def count(self, known: Known, usage: Usage | None) -> int:
-        """All that were ever seen of the container's name; never falls while it is known."""
+        """All that were seen of the container's name; never falls."""
         container = known.container
         run = self._runs.get(container.name)
         if run is None:
-            if len(self._runs) > 1000:
-                self._runs.clear()
             run = self._runs[container.name] = _Run(container.started)
         if run.started != container.started:
-            self._runs[container.name] = run = _Run(container.started, run.before + run.now)
+            run.started, run.before, run.now = container.started, run.before + run.now, 0
         kills = usage.memory.oom_kills if usage is not None and usage.memory is not None else None
         if kills is not None:
-            run.now = max(0, kills - (known.ooms - known.ooms_before))
-        return known.ooms + run.before + run.now
+            run.now = max(0, kills - known.run_ooms)
+        run.told = max(run.told, known.ooms + run.before + run.now)
+        return run.told
+
+    def forget_others(self, names_here: Collection[str]) -> None:
+        """Keeps only what still has a series."""
+        if len(self._runs) > len(names_here):
+            self._runs = {name: run for name, run in self._runs.items() if name in names_here}

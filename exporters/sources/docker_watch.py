@@ -39,14 +39,14 @@ STOP_SECONDS = 5.0
 class Known:
     """A container and what Docker's answers do not say. ``seen``: when it last ran, in seconds since the epoch.
 
-    ``ooms``: out of memory events of its name so far; ``ooms_before``: as this run was first seen. ``asked``: it was
-    told to stop in this run.
+    ``ooms``: out of memory kills of its name so far; ``run_ooms``: those of this run. ``asked``: it was told to stop in
+    this run.
     """
 
     container: Container
     seen: float | None = None
     ooms: int = 0
-    ooms_before: int = 0
+    run_ooms: int = 0
     asked: bool = False
 
 
@@ -93,6 +93,7 @@ class ContainerWatch:
         self._known: dict[str, Known] = {}
         self._gone: dict[str, tuple[float, Known]] = {}
         self._ooms: dict[str, int] = {}
+        self._run_ooms: dict[str, int] = {}
         self._last_oom: dict[str, float] = {}
         self._last_event: dict[str, Event] = {}
         self._dirty: dict[str, None] = {}
@@ -176,11 +177,14 @@ class ContainerWatch:
         name = known.container.name if known else told.name
         if told.action == "oom":
             self._ooms[name] = self._ooms.get(name, 0) + 1
+            self._run_ooms[told.id] = self._run_ooms.get(told.id, 0) + 1
             self._last_oom[told.id] = self._clock()
         elif told.action == "kill":
             if known and told.signal in (2, 3, 15, known.container.stop_signal):
                 self._known[told.id] = replace(known, asked=True)
             return  # what it does is another event
+        elif told.action == "start":
+            self._run_ooms[told.id] = 0
         if told.action in ("die", "start"):
             self._last_event[told.id] = told
         if told.action == "destroy":
@@ -244,13 +248,15 @@ class ContainerWatch:
             return
         ooms = self._ooms.get(found.name, 0)
         if known is None or known.container.started != found.started:
-            known = Known(found, known.seen if known else None, ooms, ooms)
+            known = Known(found, known.seen if known else None)
         told_already = known.container is not found and known.container.oom_killed
         by_event = self._clock() - self._last_oom.get(found.id, -inf) < OOM_EVENT_SECONDS
         if found.oom_killed and found.finished is not None and not told_already and not by_event:
             ooms = self._ooms[found.name] = ooms + 1
+            self._run_ooms[found.id] = 1
         seen = self._wall() if found.state in ("running", "paused") else found.finished or known.seen
-        self._known[found.id] = replace(known, container=found, seen=seen, ooms=ooms)
+        run_ooms = self._run_ooms.get(found.id, 0)
+        self._known[found.id] = replace(known, container=found, seen=seen, ooms=ooms, run_ooms=run_ooms)
         self._gone.pop(found.name, None)
 
     def _guess(self, container: str, entry: Listed | None) -> None:
@@ -277,6 +283,7 @@ class ContainerWatch:
         known = self._known.pop(container, None)
         self._last_event.pop(container, None)
         self._last_oom.pop(container, None)
+        self._run_ooms.pop(container, None)
         if known is None:
             return
         self._gone[known.container.name] = (self._clock(), known)

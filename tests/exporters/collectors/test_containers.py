@@ -196,7 +196,12 @@ def test_kills_that_only_the_kernel_counted() -> None:
     first, second = Known(WEB), Known(replace(WEB, started=NOW))
     assert counter.count(first, kills(0)) == 0
     assert counter.count(first, kills(2)) == 2
-    assert counter.count(replace(first, ooms=1), kills(2)) == 2  # Docker tells one of them late
-    assert counter.count(replace(first, ooms=1), None) == 2
-    assert counter.count(replace(second, ooms=1, ooms_before=1), kills(0)) == 2  # a new run keeps them
-    assert counter.count(replace(second, ooms=2, ooms_before=1), kills(None)) == 3
+    assert counter.count(replace(first, ooms=1, run_ooms=1), kills(2)) == 2  # Docker tells one of them late
+    assert counter.count(replace(first, ooms=1, run_ooms=1), None) == 2
+    assert counter.count(replace(second, ooms=1), kills(0)) == 2  # a new run keeps them
+    assert counter.count(replace(second, ooms=2, run_ooms=1), kills(None)) == 3
+    assert counter.count(Known(WEB), kills(0)) == 3  # it never falls
+    counter.forget_others({"web"})
+    assert counter.count(Known(WEB), kills(0)) == 3
+    counter.forget_others(set())
+    assert counter.count(Known(WEB), kills(0)) == 0  # its series had ended
