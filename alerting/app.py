@@ -238,7 +238,7 @@ class App:
 
     def _make_scrape_and_rules(self, pages: HttpPages, stack: AsyncExitStack) -> None:
         now_ms = self._clock.now_ms()
-        self.scrape = ScrapeManager(self.store.source, pages, self._clock, self._on_scrape)
+        self.scrape = ScrapeManager(self.store.source, pages, self._clock, self._on_scrape, pages)
         states = SqliteStateStore(self._options.data / "states.db", now_ms)
         stack.callback(states.close)
         around = self._surroundings(self.prepared.config.alerting)
@@ -302,6 +302,7 @@ class App:
             Sources(
                 version=self._version,
                 scrape=lambda: self.scrape.stats,
+                events=lambda: self.scrape.event_stats,
                 targets=self.scrape.targets,
                 store=self.store.stats,
                 rules=lambda: self.rules.stats,

@@ -20,6 +20,7 @@ from alerting.api.requests import RequestStats
 from alerting.notify.stats import ReceiverStats
 from alerting.rules.manager import Stats as RuleStats
 from alerting.rules.views import GroupView
+from alerting.scrape.events import EventStats
 from alerting.scrape.report import ScrapeStats, TargetView
 from alerting.storage.options import Stats as StoreStats
 
@@ -38,6 +39,15 @@ _SCRAPE: Sequence[Row] = (
     ("internal_errors", "scrape_internal_errors_total", "counter", "Scrapes lost to the store or to a fault of ours."),
     ("seconds", "scrape_seconds_total", "counter", "Time scrapes took, reading included."),
     ("parse_seconds", "scrape_parse_seconds_total", "counter", "Time spent reading pages."),
+)
+_EVENTS: Sequence[Row] = (
+    ("open", "event_streams", "gauge", "Nodes whose stream of events is open."),
+    ("unsupported", "event_streams_unsupported", "gauge", "Nodes whose exporter has no stream of events."),
+    ("received", "events_received_total", "counter", "Changes that nodes told at once."),
+    ("missed", "events_missed_total", "counter", "Changes that a stream should have told and did not."),
+    ("broken", "event_streams_broken_total", "counter", "Streams of events that ended."),
+    ("silent", "event_streams_silent_total", "counter", "Streams of events that missed three beats."),
+    ("gone", "nodes_gone_total", "counter", "Nodes that did not answer after such a silence."),
 )
 _STORE: Sequence[Row] = (
     ("series", "storage_series", "gauge", "Series the store knows."),
@@ -105,6 +115,7 @@ class Sources:
 
     version: str
     scrape: Callable[[], ScrapeStats] | None = None
+    events: Callable[[], EventStats] | None = None
     targets: Callable[[], Sequence[TargetView]] | None = None
     store: Callable[[], StoreStats] | None = None
     rules: Callable[[], RuleStats] | None = None
@@ -143,6 +154,8 @@ class _Ours(Collector):
         yield info
         if ours.scrape is not None:
             yield from _families(_SCRAPE, [((), ours.scrape())])
+        if ours.events is not None:
+            yield from _families(_EVENTS, [((), ours.events())])
         if ours.targets is not None:
             yield _targets(ours.targets())
         if ours.store is not None:

@@ -1,8 +1,9 @@
 """Metrics pages become columns of numbers; what a page repeats from its predecessor costs next to nothing.
 
-Two levels of remembering. A page laid out like the previous one (same lines but for the values) is compared line by
-line, and only values that changed are read. Any other page is looked up line by line: the bytes before the value
-name a slot. Only bytes never seen are parsed. Measured with 586 series: well under a microsecond a sample.
+Three levels of remembering. Of a page laid out like the previous one (same lines but for the values) the stretches
+between the values that ever moved are compared as a whole, and only values that changed are read. When another value
+has moved, the page is compared line by line. Any other page is looked up line by line: the bytes before the value name
+a slot. Only bytes never seen are parsed. Measured with 586 series: a quarter of a microsecond a sample.
 
 What differs from Prometheus on purpose: an empty page and a page without a final newline are errors (a cut-off page
 must not look like vanished series), and explicit timestamps are ignored.
@@ -63,12 +64,26 @@ class _Layout:
     """The previous page. ``prefixes``: per line the bytes before the value, None where a line must be parsed anew.
     ``places``: per line the index into ``slots`` and ``values``, or one of the negative marks."""
 
-    lines: list[bytes]
+    body: bytes
     prefixes: list[bytes | None]
     places: list[int]
     slots: IntArray
     values: FloatArray
     samples: int
+    moving: list[_Moving]
+    rest: bytes
+    """What follows the last value that moves."""
+
+
+@dataclass(slots=True)
+class _Moving:
+    """A value that moved once: the line it stands in, its place, what the page holds before it since the value before
+    it that moves, and the value's bytes."""
+
+    line: int
+    place: int
+    before: bytes
+    text: bytes
 
 
 class PageReader:
@@ -83,12 +98,12 @@ class PageReader:
         self._attach = attach
         self._slot_of: dict[Labels, int] = {}
         self._heads: dict[bytes, int] = {}
-        self._layout = _Layout([], [], [], np.empty(0, np.int64), np.empty(0), 0)
+        self._layout = _Layout(b"", [], [], np.empty(0, np.int64), np.empty(0), 0, [], b"")
 
     @property
     def familiar(self) -> bool:
         """True once a page was read: the next one will be quick."""
-        return bool(self._layout.lines)
+        return bool(self._layout.body)
 
     def read(self, body: bytes) -> Page:
         """Read a page. Raises PageError with the line and what was expected there."""
@@ -98,14 +113,17 @@ class PageReader:
             last = body[body.rfind(b"\n") + 1 :][:1000]
             place = body.count(b"\n") + 1
             raise PageError(f"line {place}: the page is cut off: no newline at its end ({last[:60]!r})")
+        # float() skips these, Go does not; a page that holds one anywhere is read by the careful parser only.
+        careful = b"\r" in body or b"\v" in body or b"\f" in body
+        page = None if careful else self._same_stretches(body)
+        if page is not None:
+            return page
         limit = self.limits.series * _LINES_PER_SERIES + _LINES_SPARE
         if body.count(b"\n") > limit:
             raise PageError(f"more than {limit} lines: too many for limits.series ({self.limits.series})")
         lines = body.split(b"\n")
-        # float() skips these, Go does not; a page that holds one anywhere is read by the careful parser only.
-        careful = b"\r" in body or b"\v" in body or b"\f" in body
-        page = None if careful else self._same_layout(lines)
-        return self._any_layout(lines, careful=careful) if page is None else page
+        page = None if careful else self._same_layout(body, lines)
+        return self._any_layout(body, lines, careful=careful) if page is None else page
 
     def names(self, slots: IntArray | None = None) -> frozenset[str]:
         """The metric names of some slots; without any, of the latest page."""
@@ -114,7 +132,7 @@ class PageReader:
 
     def metadata(self) -> dict[str, Metadata]:
         """Type, help and unit of each family of the latest page; parsed when asked for."""
-        return parse_metadata(line for line in self._layout.lines if line[:1] == b"#")
+        return parse_metadata(line for line in self._layout.body.split(b"\n") if line[:1] == b"#")
 
     def compact(self) -> IntArray | None:
         """Forget series that long left the page once they outnumber the live ones. Returns the old slots in their
@@ -131,40 +149,79 @@ class PageReader:
         self._layout.slots = np.arange(len(live), dtype=np.int64)
         return np.array(live, np.int64)
 
-    def _same_layout(self, lines: list[bytes]) -> Page | None:
+    def _same_stretches(self, body: bytes) -> Page | None:
+        """The page, if it differs from the previous one in nothing but values that moved before; else None."""
+        old = self._layout
+        at = 0
+        changed: list[tuple[_Moving, bytes, float]] = []
+        for moving in old.moving:
+            if not body.startswith(moving.before, at):
+                return None
+            at += len(moving.before)
+            end = body.find(b"\n", at)
+            if end < 0:
+                return None
+            text = body[at:end]
+            at = end
+            if text != moving.text:
+                value = _quick_value(text)
+                if value is None:
+                    return None
+                changed.append((moving, text, value))
+        if len(body) - at != len(old.rest) or not body.endswith(old.rest):
+            return None
+        for moving, text, _ in changed:
+            moving.text = text
+        return self._moved(body, [(moving.place, value) for moving, _, value in changed])
+
+    def _same_layout(self, body: bytes, lines: list[bytes]) -> Page | None:
         """The page, if it differs from the previous one in nothing but values; else None."""
         old = self._layout
-        if len(lines) != len(old.lines):
+        if len(lines) != len(old.prefixes):
             return None
-        where: list[int] = []
-        values: list[float] = []
-        prefixes, places = old.prefixes, old.places
-        for index in compress(count(), map(ne, lines, old.lines)):
-            line, prefix = lines[index], prefixes[index]
+        changed: list[tuple[int, float]] = []
+        moving = {one.line for one in old.moving}
+        for index in compress(count(), map(ne, lines, old.body.split(b"\n"))):
+            line, prefix = lines[index], old.prefixes[index]
             if prefix is None or not line.startswith(prefix):
                 return None
-            text = line[len(prefix) :]
-            try:
-                value = float(text)
-            except ValueError:
+            value = _quick_value(line[len(prefix) :])
+            if value is None:
                 return None
-            if value - value != 0.0 or b"_" in text:
-                return None
-            place = places[index]
-            if place >= 0:
-                where.append(place)
-                values.append(value)
-        if where:
-            old.values[where] = values
-        old.lines = lines
-        changed = old.slots[np.array(where, np.int64)]
-        return Page(old.slots, old.values.copy(), old.samples, old.samples - len(old.slots), 0, 0, changed)
+            moving.add(index)
+            changed.append((old.places[index], value))
+        self._set_stretches(lines, sorted(moving))
+        return self._moved(body, changed)
 
-    def _any_layout(self, lines: list[bytes], *, careful: bool) -> Page:
+    def _moved(self, body: bytes, changed: list[tuple[int, float]]) -> Page:
+        """The page laid out like the previous one with these (place, value) instead."""
+        old = self._layout
+        changed = [item for item in changed if item[0] >= 0]
+        where = np.array([place for place, _ in changed], np.int64)
+        old.values[where] = [value for _, value in changed]
+        old.body = body
+        slots = old.slots
+        return Page(slots, old.values.copy(), old.samples, old.samples - len(slots), 0, 0, slots[where])
+
+    def _set_stretches(self, lines: list[bytes], moving: list[int]) -> None:
+        """Cut the page at the values of these lines."""
+        layout = self._layout
+        layout.moving = []
+        before = b""
+        done = 0
+        for index in moving:
+            prefix = layout.prefixes[index]
+            assert prefix is not None
+            before += b"".join([line + b"\n" for line in lines[done:index]]) + prefix
+            layout.moving.append(_Moving(index, layout.places[index], before, lines[index][len(prefix) :]))
+            before, done = b"\n", index + 1
+        layout.rest = before + b"\n".join(lines[done:]) if done < len(lines) else before[:-1]
+
+    def _any_layout(self, body: bytes, lines: list[bytes], *, careful: bool) -> Page:
         heads = self._heads
         fresh: dict[bytes, int] = {}
         fresh_labels: dict[Labels, int] = {}
-        new = _Layout(lines, [], [], np.empty(0, np.int64), np.empty(0), 0)
+        new = _Layout(body, [], [], np.empty(0, np.int64), np.empty(0), 0, [], body)
         values: list[float] = []
         slots: list[int] = []
         seen: set[int] = set()

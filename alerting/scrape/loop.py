@@ -1,8 +1,10 @@
 """The life of one target: wait, fetch, read, store, tell.
 
-A failed scrape is confirmed once, about a second later, when the interval leaves time for it. Only the last attempt of
-a cycle is stored, at the time that attempt started: a hiccup leaves no trace but a later sample, and ``up`` 0 means
-that two attempts in a row failed (or one that used up its whole timeout).
+A failed scrape is confirmed, about a second later, when the interval leaves time for it. Only the last attempt of a
+cycle is stored, at the time that attempt started: a hiccup leaves no trace but a later sample, and ``up`` 0 means that
+two attempts in a row failed (or one that used up its whole timeout). A target with patience (a node) that was up is
+asked again each second until it has failed for that long, so that an exporter may restart. A machine that was found to
+be gone (``gone``) gets no patience: it was silent for longer than that takes.
 """
 
 from __future__ import annotations
@@ -30,8 +32,11 @@ log = logging.getLogger(__name__)
 CONFIRM_AFTER_S = 1.0
 # A confirmation that cannot have this long is not worth starting.
 _CONFIRM_LEAST_S = 0.5
-# Scrapes asked for never come faster than this: a storm of events must not become a storm of scrapes.
-_EARLY_GAP_S = 0.2
+# Scrapes asked for: this many may come as fast as they can, then so many a second. A storm of events must not become a
+# storm of scrapes.
+_EARLY_BURST = 10
+_EARLY_PER_S = 1.0
+_EARLY_GAP_S = 0.05
 # What may be read on the event loop: a page this long takes under 5 ms when known. Longer ones go to a thread.
 _INLINE_KNOWN_BYTES = 128 * 1024
 _INLINE_NEW_BYTES = 32 * 1024
@@ -81,6 +86,16 @@ class TargetLoop:
         self._columns: IntArray = np.empty(0, np.int64)
         self._report_labels = [target.labels.replace(__name__=name) for name in _REPORTS]
         self._live = 0
+        self._bucket = schedule.Bucket(_EARLY_BURST, _EARLY_PER_S, _EARLY_GAP_S)
+        self._gone = ""
+        self._fetching: asyncio.Timeout | None = None
+
+    def gone(self, reason: str) -> None:
+        """The machine does not answer, says somebody who knows: the scrape under way, or one made now, has failed."""
+        self._gone = reason
+        self._wake.set()
+        if self._fetching is not None:
+            self._fetching.reschedule(asyncio.get_running_loop().time())
 
     def wake(self) -> None:
         """Scrape as soon as possible; also after a scrape that is under way, which may have seen too little."""
@@ -113,11 +128,12 @@ class TargetLoop:
             now = clock.now_ms()
             planned = schedule.next_ms(self.target.name, self._interval_ms(), now, last)
             early = await self._pause((planned - now) / 1000)
+            if early and not self._gone:
+                await asyncio.sleep(self._bucket.take(time.monotonic()))
+                self._wake.clear()
             if not early:
                 last = planned
             await self._guarded(None if early else planned, early=early)
-            if early:
-                await asyncio.sleep(_EARLY_GAP_S)
 
     def _interval_ms(self) -> int:
         return max(1, round(self.target.interval * 1000))
@@ -155,19 +171,37 @@ class TargetLoop:
         start = now if planned is None else schedule.aligned_ms(planned, now, self._interval_ms())
         attempt = await self._attempt(start, self.target.timeout)
         stats.early += early
-        if attempt.page is None:
-            left = self.target.interval - (time.monotonic() - began) - CONFIRM_AFTER_S
-            if left >= min(_CONFIRM_LEAST_S, self.target.timeout):
-                await self._pause(CONFIRM_AFTER_S)
-                stats.confirmations += 1
-                attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, left))
+        until = began + max(self.target.interval, self._patience())
+        while attempt.page is None:
+            left = until - time.monotonic() - CONFIRM_AFTER_S
+            if self._gone or left < min(_CONFIRM_LEAST_S, self.target.timeout):
+                break
+            if await self._pause(CONFIRM_AFTER_S) and not self._gone:
+                await asyncio.sleep(self._bucket.take(time.monotonic()))
+            stats.confirmations += 1
+            attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, left))
+            if not self._patience():
+                break
+        self._gone = ""
         await self._finish(attempt, early=early)
+
+    def _patience(self) -> float:
+        """Seconds of failures after which the target is down."""
+        return self.target.patience if self.view.health == "up" else 0.0
 
     async def _attempt(self, time_ms: int, timeout: float) -> _Attempt:  # noqa: ASYNC109 (sent to the exporter)
         target = self.target
         began = time.monotonic()
+        if self._gone:
+            return _Attempt(time_ms, 0.0, error=self._gone)
         try:
-            body = await self._around.pages.fetch(target.url, timeout, target.limits.body_bytes)
+            try:
+                async with asyncio.timeout(None) as self._fetching:
+                    body = await self._around.pages.fetch(target.url, timeout, target.limits.body_bytes)
+            except TimeoutError as error:
+                raise ScrapeError(self._gone) from error
+            finally:
+                self._fetching = None
             page = await self._read(body)
         except (ScrapeError, PageError) as error:
             return _Attempt(time_ms, time.monotonic() - began, error=str(error))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from alerting.clock import Clock
-from alerting.scrape.http import PageSource
+from alerting.scrape.events import EventStats
+from alerting.scrape.http import EventSource, PageSource
 from alerting.scrape.line import Metadata
+from alerting.scrape.listener import Listener, Room
 from alerting.scrape.loop import Surroundings, TargetLoop
 from alerting.scrape.report import OnScrape, ScrapeReport, ScrapeStats, TargetView
 from alerting.scrape.targets import Target
@@ -26,8 +29,11 @@ def _nobody(_: ScrapeReport) -> None:
 
 @dataclass(slots=True)
 class _Running:
+    """A target at work; ``listener`` and its task are there when it may have a stream of events."""
+
     loop: TargetLoop
-    task: asyncio.Task[None]
+    tasks: list[asyncio.Task[None]]
+    listener: Listener | None = None
 
 
 class ScrapeManager:
@@ -36,9 +42,19 @@ class ScrapeManager:
     ``start``, ``reload`` and ``stop`` are called by the event loop's thread, one after the other.
     """
 
-    def __init__(self, source: Source, pages: PageSource, clock: Clock, on_scrape: OnScrape = _nobody) -> None:
+    def __init__(
+        self,
+        source: Source,
+        pages: PageSource,
+        clock: Clock,
+        on_scrape: OnScrape = _nobody,
+        events: EventSource | None = None,
+    ) -> None:
+        """``events``: None when no node is to be listened to."""
         self._source = source
-        self._around = Surroundings(pages, clock, on_scrape)
+        self._on_scrape = on_scrape
+        self._around = Surroundings(pages, clock, self._scraped)
+        self._room = Room(events) if events is not None else None
         self._running: dict[str, _Running] = {}
         self._first_round: list[asyncio.Event] = []
         self._started = False
@@ -46,6 +62,10 @@ class ScrapeManager:
     @property
     def stats(self) -> ScrapeStats:
         return self._around.stats
+
+    @property
+    def event_stats(self) -> EventStats:
+        return self._room.stats if self._room is not None else EventStats()
 
     @property
     def first_round_done(self) -> bool:
@@ -76,7 +96,7 @@ class ScrapeManager:
         ]
         for name in leaving:
             running = self._running.pop(name)
-            await _cancel(running.task)
+            await _cancel(running.tasks)
             running.loop.tried.set()
             running.loop.end()
         for name, target in wanted.items():
@@ -90,8 +110,7 @@ class ScrapeManager:
     async def stop(self) -> None:
         """Stop scraping. Nothing is marked as ended: after a restart the series go on."""
         running, self._running = self._running, {}
-        for entry in running.values():
-            await _cancel(entry.task)
+        await _cancel([task for entry in running.values() for task in entry.tasks])
 
     def scrape_now(self, name: str) -> bool:
         """Scrape a target (``JOB/ADDRESS:PORT``) as soon as possible; False when there is none of that name.
@@ -117,14 +136,29 @@ class ScrapeManager:
 
     def _launch(self, target: Target) -> None:
         loop = TargetLoop(target, self._source(f"scrape/{target.name}"), self._around)
-        task = asyncio.get_running_loop().create_task(loop.run(), name=f"scrape {target.name}")
-        self._running[target.name] = _Running(loop, task)
+        running = _Running(loop, [_task(loop.run(), f"scrape {target.name}")])
+        if self._room is not None and target.events:
+            running.listener = Listener(target.name, target.events, loop, self._room)
+            running.tasks.append(_task(running.listener.run(), f"events of {target.name}"))
+        self._running[target.name] = running
+
+    def _scraped(self, report: ScrapeReport) -> None:
+        running = self._running.get(report.target.name)
+        if report.ok and running is not None and running.listener is not None:
+            running.listener.answered()
+        self._on_scrape(report)
+
+
+def _task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(work, name=name)
 
 
 def _same(old: Target, new: Target) -> bool:
     return old.url == new.url and old.labels == new.labels
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

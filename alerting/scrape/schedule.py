@@ -39,3 +39,25 @@ def aligned_ms(planned_ms: int, now_ms: int, interval_ms: int) -> int:
     """The time to store: the planned one when now is close to it."""
     tolerance = min(TOLERANCE_MS, interval_ms // 100)
     return planned_ms if abs(now_ms - planned_ms) <= tolerance else now_ms
+
+
+class Bucket:
+    """Allowances for scrapes that are asked for: some at once, then a steady few."""
+
+    def __init__(self, burst: int, per_second: float, gap: float) -> None:
+        """``burst``: how many fit in; ``gap``: seconds between two in any case."""
+        self._burst = burst
+        self._rate = per_second
+        self._gap = gap
+        self._left = float(burst)
+        self._last = float("-inf")
+
+    def take(self, now: float) -> float:
+        """Take one; returns the seconds to wait for it. ``now``: monotonic seconds."""
+        if self._last > float("-inf"):
+            self._left = min(self._burst, self._left + (now - self._last) * self._rate)
+        wait = max(0.0, self._last + self._gap - now, (1 - self._left) / self._rate)
+        self._left -= 1
+        self._left += wait * self._rate
+        self._last = now + wait
+        return wait

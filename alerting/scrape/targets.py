@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerting.model.labels import Labels
 from config.alerting import Alerting, Limits
@@ -11,6 +11,8 @@ from config.cluster import Cluster, Metrics
 from config.load import Config
 
 NODE_JOB = "node"
+# Seconds that an exporter may take to come back: a restart on the slowest board, an upgrade.
+NODE_PATIENCE_S = 6.0
 EXPORTED = "exported_"
 
 
@@ -18,7 +20,8 @@ EXPORTED = "exported_"
 class Target:
     """One page to fetch. ``labels`` are put on every series and hold ``job`` and ``instance``.
 
-    ``interval`` and ``timeout`` in seconds.
+    ``interval``, ``timeout`` and ``patience`` in seconds. ``patience``: for how long a target that was up may fail
+    before it is down. ``events``: URL of its stream of events, empty when it cannot have one.
     """
 
     name: str
@@ -27,6 +30,8 @@ class Target:
     interval: float
     timeout: float
     limits: Limits
+    patience: float = 0.0
+    events: str = ""
 
     @property
     def job(self) -> str:
@@ -60,7 +65,7 @@ def targets_of(config: Config) -> list[Target]:
         if name in targets:
             # Two services of a kind behind one port differ in their path or service only.
             name = f"{name}/{target.labels.get('service') or len(targets)}"
-            target = Target(name, target.url, target.labels, target.interval, target.timeout, target.limits)  # noqa: PLW2901
+            target = replace(target, name=name)  # noqa: PLW2901
         targets[name] = target
     return list(targets.values())
 
@@ -91,4 +96,6 @@ def _target(alerting: Alerting, job: str, address: str, metrics: Metrics, labels
         interval=alerting.timing.scrape_interval,
         timeout=alerting.timing.scrape_timeout,
         limits=alerting.limits,
+        patience=NODE_PATIENCE_S if job == NODE_JOB else 0.0,
+        events=f"{metrics.scheme}://{instance}/events" if job == NODE_JOB else "",
     )

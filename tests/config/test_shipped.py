@@ -7,6 +7,7 @@ import pytest
 from alerting.dispatch.inhibit import build, inhibited
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
+from alerting.scrape.targets import NODE_PATIENCE_S
 from config.cluster import Step
 from config.load import Config, load
 from config.matchers import parse_matcher
@@ -155,11 +156,11 @@ def test_the_hub_is_pi41(shipped: Config) -> None:
 
 
 def test_alerting_tells_within_seconds(shipped: Config) -> None:
-    """A dead node must reach the phone within 20 s: one scrape, `for: 5s`, one evaluation, one group_wait."""
+    """A dead node must reach the phone within 20 s, also one without events: a scrape, its patience, an evaluation."""
     alerting = shipped.alerting
     wait = alerting.route.group_wait or 0.0
     timing = alerting.timing
-    assert timing.scrape_interval + timing.scrape_timeout + 5 + timing.evaluation_interval + wait <= 20
+    assert timing.scrape_interval + timing.scrape_timeout + NODE_PATIENCE_S + wait <= 20
     assert alerting.route.receiver == "phone"
     assert shipped.urls == {"phone": (), "page-only": ()}
 

@@ -56,7 +56,14 @@ def exported() -> Iterator[Metric]:
 
 
 def own() -> Iterator[str]:
-    tables = (selfmetrics._SCRAPE, selfmetrics._STORE, selfmetrics._RULES, selfmetrics._RECEIVER, selfmetrics._POOL)
+    tables = (
+        selfmetrics._SCRAPE,
+        selfmetrics._EVENTS,
+        selfmetrics._STORE,
+        selfmetrics._RULES,
+        selfmetrics._RECEIVER,
+        selfmetrics._POOL,
+    )
     for table in tables:
         for _, name, _, _ in table:
             yield f"tierwatch_{name}"

@@ -1,0 +1,131 @@
+"""A small cluster behind a bad network: real exporters, the real aggregator with the shipped rules, a receiver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.support.aggregator import Aggregator
+from tests.support.bad_network import Wire, wire
+from tests.support.receiver import HttpReceiver, Post
+
+ROOT = Path(__file__).resolve().parents[2]
+_HEAD = """\
+cluster: far
+network: {{cidr: {cidr}, router: {{address: {router}}}}}
+tiers: {{1: Only}}
+nodes:
+"""
+_NODE = "  N{at}: {{address: {address}, tier: 1, board: generic, memory: 8GiB, disk: 1TB}}\n"
+
+
+class FarCluster:
+    """``N1`` to ``Nn`` on the far side of ``wire``; the aggregator and the receiver on this one."""
+
+    def __init__(self, folder: Path, nodes: int, network: Wire, receiver: HttpReceiver) -> None:
+        self.wire = network
+        self.receiver = receiver
+        self.nodes = nodes
+        self.aggregator = Aggregator(folder)
+        self._folder = folder
+        self._exporters: dict[int, subprocess.Popen[bytes]] = {}
+        self._write()
+
+    def _write(self) -> None:
+        folder = self.aggregator.config
+        shutil.copytree(ROOT / "config" / "rules", folder / "rules")
+        net = self.wire.node(0).rsplit(".", 1)[0]
+        nodes = "".join(_NODE.format(at=at, address=self.wire.node(at)) for at in range(1, self.nodes + 1))
+        (folder / "cluster.yaml").write_text(_HEAD.format(cidr=f"{net}.0/24", router=f"{net}.1") + nodes)
+        alerting = (ROOT / "config" / "alerting.yaml").read_text()
+        alerting = alerting.replace("${TIERWATCH_PHONE_URL:-}", self.receiver.url())
+        # The machine's own faults (its clock, its disk) are none of this cluster's.
+        alerting = alerting.replace(
+            '    - matchers: [severity=~"info|none"]',
+            '    - matchers: [alertname!~"NodeDown|ClusterUnreachable|Node.*|Exporter.*"]',
+        )
+        # So that "it is over" is told within a second.
+        (folder / "alerting.yaml").write_text(alerting.replace("group_interval: 15s", "group_interval: 1s"))
+
+    def start_exporter(self, at: int, *, wait: bool = True) -> None:
+        """``wait``: until it answers."""
+        words = [sys.executable, "-m", "tierwatch", "exporter", "--config", str(self.aggregator.config)]
+        log = (self._folder / f"exporter{at}.log").open("ab")
+        with log:
+            self._exporters[at] = subprocess.Popen(
+                self.wire.command(*words, "--node", f"N{at}"), cwd=ROOT, stdout=log, stderr=log
+            )
+        if wait:
+            self._answers(at)
+
+    def kill_exporter(self, at: int) -> None:
+        self._exporters[at].send_signal(signal.SIGKILL)
+        self._exporters.pop(at).wait(10)
+
+    def exporter_pid(self, at: int) -> int:
+        return self._exporters[at].pid
+
+    def start(self) -> None:
+        for at in range(1, self.nodes + 1):
+            self.start_exporter(at, wait=False)
+        for at in range(1, self.nodes + 1):
+            self._answers(at)
+        self.aggregator.start()
+        self.until_open(self.nodes)
+
+    def _answers(self, at: int) -> None:
+        end = time.monotonic() + 20
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{self.wire.node(at)}:9191/-/healthy", timeout=1):
+                    return
+            except OSError:
+                assert time.monotonic() < end, (self._folder / f"exporter{at}.log").read_text()
+                time.sleep(0.05)
+
+    def until_open(self, streams: int, seconds: float = 10.0) -> None:
+        """Until so many streams of events are open."""
+        end = time.monotonic() + seconds
+        while self.aggregator.own_metric("tierwatch_event_streams") != streams:
+            assert time.monotonic() < end, self.aggregator.log.read_text()
+            time.sleep(0.05)
+
+    def until_told(self, count: int, seconds: float) -> Post:
+        """The message number ``count`` (from 1)."""
+        end = time.monotonic() + seconds
+        while len(self.receiver.posts) < count:
+            assert time.monotonic() < end, f"{self.receiver.titles()}\n{self.aggregator.log.read_text()}"
+            time.sleep(0.02)
+        return self.receiver.posts[count - 1]
+
+    def stop(self) -> None:
+        for process in self._exporters.values():
+            process.terminate()
+        for process in self._exporters.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def far_cluster(folder: Path, nodes: int) -> Iterator[FarCluster]:
+    """Running, all streams of events open, nothing told yet. Skips where there can be no such network."""
+    os.environ.pop("TIERWATCH_PHONE_URL", None)
+    with ExitStack() as stack:
+        network = stack.enter_context(wire(nodes))
+        receiver = stack.enter_context(HttpReceiver())
+        cluster = FarCluster(folder, nodes, network, receiver)
+        stack.callback(cluster.stop)
+        stack.enter_context(cluster.aggregator)
+        cluster.start()
+        yield cluster
