@@ -55,7 +55,7 @@ class Backfill:
     def open(cls, path: Path, options: StoreOptions, now_ms: int) -> Self:
         disk = _Disk(path, now_ms)
         try:
-            store = _Store(disk, options, now_ms)
+            store = _Store(disk, options)
             store.fill(disk, now_ms)
         except BaseException:
             disk.close()

@@ -99,13 +99,17 @@ def divide(names: Sequence[str], rows: int) -> npt.NDArray[np.uint16]:
 
 
 class ChunkReader:
-    """Thread-safe. A chunk that cannot be read back is reported once, counted, and reads as no samples."""
+    """Thread-safe. A chunk that cannot be read back is reported once, counted, and reads as no samples.
 
-    def __init__(self, disk: Disk, cache_bytes: int) -> None:
+    So does one that is not there although its block ``is_kept``: a block leaves memory before it leaves the disk.
+    """
+
+    def __init__(self, disk: Disk, cache_bytes: int, is_kept: Callable[[Block], bool]) -> None:
         self.lost = 0
         self.hits = 0
         self.misses = 0
         self._disk = disk
+        self._is_kept = is_kept
         self._bound = cache_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, IntArray | Inflated] = OrderedDict()
@@ -123,10 +127,7 @@ class ChunkReader:
         if isinstance(kept, np.ndarray):
             return kept
         try:
-            data = self._disk.times(block)
-            if data is None:
-                raise Vanished
-            times = decode_times(data)
+            times = decode_times(self._found(self._disk.times(block), block))
             if len(times) != block.count:
                 raise Damaged(f"{len(times)} times for {block.count} rows")
         except (Damaged, DatabaseDamaged) as error:
@@ -142,9 +143,7 @@ class ChunkReader:
         if isinstance(kept, Inflated):
             return kept
         try:
-            data = self._disk.chunk(key)
-            if data is None:
-                raise Vanished
+            data = self._found(self._disk.chunk(key), block)
             found = inflate(data)
             if found.rows != block.count:
                 raise Damaged(f"{found.rows} rows instead of {block.count}")
@@ -189,11 +188,7 @@ class ChunkReader:
         """The series of a block and their values in its last row; none when they cannot be read back. For the start,
         when nothing removes blocks. Raises StorageError."""
         ids = block.members.ids
-        try:
-            _, matrix, rows = self.assemble([block], ids, block.end_ms, block.end_ms, keep=False)
-        except Vanished:
-            self._report(chunk_key(block, TIMES), block, Damaged("a part is missing"))
-            return ids[:0], np.zeros(0)
+        _, matrix, rows = self.assemble([block], ids, block.end_ms, block.end_ms, keep=False)
         return (ids, matrix[:, -1]) if rows else (ids[:0], matrix[:0].ravel())
 
     def forget(self, blocks: Sequence[Block]) -> None:
@@ -209,6 +204,14 @@ class ChunkReader:
         with self._lock:
             self._kept.clear()
             self._size = 0
+
+    def _found(self, data: bytes | None, block: Block) -> bytes:
+        """Raises Vanished, or Damaged when it should be there."""
+        if data is not None:
+            return data
+        if self._is_kept(block):
+            raise Damaged("a part is missing")
+        raise Vanished
 
     def _find(self, key: int) -> IntArray | Inflated | None:
         with self._lock:

@@ -12,6 +12,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import ABSENT, ABSENT_BITS, STALE_BITS, BoolArray, FloatArray, IntArray
 from alerting.storage.codec import IdArray
 from alerting.storage.newest import Newest
+from alerting.storage.options import MINUTE_MS
 
 ROWS, COLUMNS = 64, 32  # smallest capacity
 
@@ -36,6 +37,24 @@ class Rows:
         used = (self.values.view(np.int64) != ABSENT_BITS).any(axis=0)
         return self if used.all() else Rows(self.first, self.ids[used], self.times, self.values[:, used])
 
+    def after(self, first: int) -> Rows:
+        """Those from number ``first`` on."""
+        low = min(max(first - self.first, 0), len(self.times))
+        return Rows(self.first + low, self.ids, self.times[low:], self.values[low:]) if low else self
+
+    def within(self, start_ms: int, end_ms: int) -> Rows:
+        """Those in a window, ends included; for rows whose times ascend."""
+        low = int(self.times.searchsorted(start_ms))
+        high = int(self.times.searchsorted(end_ms, side="right"))
+        return Rows(self.first + low, self.ids, self.times[low:high], self.values[low:high])
+
+    def followed_by(self, later: Rows) -> Rows:
+        """Both; ``later`` has the columns of these and perhaps more after them."""
+        values = np.full((len(self.times) + len(later.times), len(later.ids)), ABSENT)
+        values[: len(self.times), : len(self.ids)] = self.values
+        values[len(self.times) :] = later.values
+        return Rows(self.first, later.ids, np.concatenate((self.times, later.times)), values)
+
 
 class Head:
     """A source's writer (``FrameWriter``), and its rows that are not chunks yet.
@@ -51,13 +70,13 @@ class Head:
         *,
         register: Callable[[int, Labels], int],
         newest: Newest,
-        ceiling_ms: Callable[[], int],
         max_rows: int,
+        step_back_ms: int = MINUTE_MS,
         first_row: int = 0,
         columns: Sequence[tuple[int, Labels]] = (),
     ) -> None:
-        """``register`` makes a series' id; ``newest`` hears of every sample; ``ceiling_ms`` is the latest time to be
-        believed; ``columns`` are known ones."""
+        """``register`` makes a series' id; ``newest`` hears of every sample; a time more than ``step_back_ms`` before
+        the last one is believed; ``columns`` are known ones."""
         self.source = source
         self.lock = threading.Lock()
         self.refused = 0
@@ -68,8 +87,9 @@ class Head:
         """The number of the first row that is on no disk."""
         self.last_ms: int | None = None
         self._register = register
-        self._ceiling_ms = ceiling_ms
         self._max_rows = max_rows
+        self._step_back_ms = step_back_ms
+        self._past: tuple[Rows, ...] = ()
         self._first = first_row
         self._count = 0
         self._index = {labels: column for column, (_, labels) in enumerate(columns)}
@@ -108,7 +128,7 @@ class Head:
         if row.shape != (width,) or row.dtype != np.float64:
             raise ValueError(f"a row of {width} float64 is wanted, not {row.shape} of {row.dtype}")
         with self.lock:
-            if (self.last_ms is not None and time_ms <= self.last_ms) or time_ms > self._ceiling_ms():
+            if not self._takes(time_ms):
                 self.refused += 1
                 return False
             self._push(time_ms, row)
@@ -117,7 +137,7 @@ class Head:
 
     def close(self, time_ms: int) -> None:
         with self.lock:
-            if self._live.any() and (self.last_ms is None or time_ms > self.last_ms):
+            if self._live.any() and self._takes(time_ms):
                 self._push(time_ms, np.full(len(self._ids), ABSENT))
 
     # --- the store's side -------------------------------------------------------------------------------------------
@@ -131,7 +151,7 @@ class Head:
         refused = 0
         with self.lock:
             for time_ms, values in zip(rows.times.tolist(), rows.values, strict=True):
-                if self.last_ms is not None and time_ms <= self.last_ms:
+                if not self._takes(time_ms):
                     refused += 1
                     continue
                 self._make_room()
@@ -143,10 +163,10 @@ class Head:
             if self._count:
                 bits = self._values[self._count - 1].view(np.int64)
                 self._live = (bits != ABSENT_BITS) & (bits != STALE_BITS)
-            self.saved = self._first + self._count
+            self.saved = self.end
         return refused
 
-    def resume(self, last_ms: int | None, ids: IdArray, values: FloatArray) -> None:
+    def resume(self, last_ms: int, ids: IdArray, values: FloatArray) -> None:
         """Go on after rows that are all in blocks: the time of the last one, and its values."""
         bits = np.ascontiguousarray(values).view(np.int64)
         live = ids[(bits != ABSENT_BITS) & (bits != STALE_BITS)]
@@ -157,16 +177,35 @@ class Head:
             )
 
     def rows(self, first: int = 0) -> Rows:
-        """The rows from number ``first`` on; no copy. The caller holds the lock, or is the only one writing."""
-        low = min(max(first - self._first, 0), self._count)
+        """The rows from number ``first`` on; no copy. The caller holds the lock, or is the only one writing.
+
+        Times ascend but where the clock was set back.
+        """
+        rows = self.rows_now().after(first)
+        for past in reversed(self._past):
+            if past.end > first:
+                rows = past.after(first).followed_by(rows)
+        return rows
+
+    def rows_now(self) -> Rows:
+        """Those since the clock was last set back; no copy. The caller holds the lock."""
         ids = np.array(self._ids, np.uint32)
-        values = self._values[low : self._count, : len(ids)]
-        return Rows(self._first + low, ids, self._times[low : self._count], values)
+        return Rows(self._first, ids, self._times[: self._count], self._values[: self._count, : len(ids)])
+
+    def oldest(self) -> Rows:
+        """The rows that go to disk first: those of the clock's first setting, times ascending. The caller holds the
+        lock."""
+        return self._past[0] if self._past else self.rows_now()
+
+    @property
+    def past(self) -> tuple[Rows, ...]:
+        """Rows from before the clock was set back, one for each setting; empty for most of a life."""
+        return self._past
 
     def window(self, start_ms: int, end_ms: int) -> tuple[IntArray, FloatArray]:
         """Times and rows x capacity of the rows in a window, ends included; no copy. The caller holds the lock.
 
-        Right only while times ascend, which ``append`` and ``start_over`` see to.
+        Those from before the clock was set back are in ``past``.
         """
         times = self._times[: self._count]
         low = int(times.searchsorted(start_ms))
@@ -186,14 +225,26 @@ class Head:
 
     @property
     def count(self) -> int:
-        return self._count
+        return self.end - self.first
 
     @property
     def first(self) -> int:
-        return self._first
+        past = self._past
+        return past[0].first if past else self._first
+
+    @property
+    def end(self) -> int:
+        """The number after the last row's."""
+        return self._first + self._count
 
     def drop(self, end: int) -> None:
         """Forget rows before number ``end``: they are chunks now. The caller holds the lock."""
+        self._past = tuple(past.after(end) for past in self._past if past.end > end)
+        if end > self._first:
+            self._drop(end)
+        self.saved = max(self.saved, self.first)
+
+    def _drop(self, end: int) -> None:
         keep = min(max(self._first + self._count - end, 0), self._count)
         gone = self._count - keep
         times, values = self._times, self._values
@@ -207,15 +258,28 @@ class Head:
         self._values[:keep] = values[gone : gone + keep, :columns]
         self._count = keep
         self._first += gone
-        self.saved = max(self.saved, self._first)
 
     def unsaved(self) -> None:
         """No row is on disk any more. The caller holds the lock."""
-        self.saved = self._first
+        self.saved = self.first
 
-    def start_over(self) -> None:
-        """Accept any time again: the clock that gave the last one was wrong. The caller holds the lock."""
-        self.last_ms = None
+    def _takes(self, time_ms: int) -> bool:
+        """Whether a row of this time can follow. The caller holds the lock.
+
+        Not one at or before the last one's time; but when the clock was set back, by years at the first contact with a
+        time server, what comes now is right or at least the present: a new run of rows begins.
+        """
+        if self.last_ms is None or time_ms > self.last_ms:
+            return True
+        if time_ms >= self.last_ms - self._step_back_ms:
+            return False
+        if self._count:
+            self._past = (*self._past, self.rows_now())
+            self._first += self._count
+            self._count = 0
+            self._times = np.zeros(ROWS, np.int64)
+            self._values = _blank(ROWS, self._values.shape[1])
+        return True
 
     def _push(self, time_ms: int, row: FloatArray) -> None:
         """The caller holds the lock."""
@@ -248,10 +312,10 @@ class Head:
             self._newest.put(self._slot_array[given], time_ms, values[given])
 
     def _make_room(self) -> None:
-        if self._count >= self._max_rows:
-            gone = max(self._count // 8, 1)
+        if self.count >= self._max_rows:
+            gone = max(self.count // 8, 1)
             self.dropped += gone
-            self.drop(self._first + gone)
+            self.drop(self.first + gone)
         if self._count == len(self._times):
             self._replace(self._count * 2, self._values.shape[1])
 

@@ -17,6 +17,8 @@ class StoreOptions:
     """Times are milliseconds, sizes bytes. The defaults suit seven nodes on a board with 2 GiB of memory."""
 
     retention_ms: int = 30 * DAY_MS
+    """Of recorded time: a sample goes when it is older than this and so much was recorded since. A clock that is wrong
+    deletes nothing."""
     max_bytes: int = 4096 * MIB
     """Of the database file, the oldest data going first; its write-ahead log comes on top (some 16 to 32 MiB)."""
 
@@ -38,10 +40,9 @@ class StoreOptions:
 
     key_every: int = 6
     """Each so many flushes the tail starts anew, so a damaged row of it costs at most that many flushes."""
-    future_ms: int = HOUR_MS
-    """A frame further than this after the last flush's ``now`` is refused: its clock is wrong."""
     step_back_ms: int = MINUTE_MS
-    """When the clock turns out to have stepped back further than this, sources start over at the new time."""
+    """A frame older than its source's last one is refused; one older by more than this shows that the clock was set
+    back, and is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Stats:
     samples_appended: int
     frames_appended: int
     frames_refused: int
-    """Not after the source's last one, or too far in the future."""
+    """Not after the source's last one."""
     frames_dropped: int
     """Pushed out of memory while the disk refused writes."""
     flushes: int

@@ -36,8 +36,9 @@ class FrameWriter(Protocol):
     def append(self, time_ms: int, row: FloatArray) -> bool:
         """Store one frame. ``row`` has ``width`` float64 values; ``ABSENT`` where the source gave none.
 
-        The row is copied. A time not after the source's last one, or far in the future, is refused: False, and
-        nothing is stored. Raises ValueError for a row of another shape. Cheap: it never waits for the disk.
+        The row is copied. A time not after the source's last one is refused: False, and nothing is stored; unless it
+        is so long before it that the clock must have been set back. Raises ValueError for a row of another shape.
+        Cheap: it never waits for the disk.
         """
 
     def close(self, time_ms: int) -> None:

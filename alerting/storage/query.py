@@ -17,12 +17,16 @@ from alerting.storage.codec import IdArray
 from alerting.storage.disk import Block
 from alerting.storage.head import Head
 from alerting.storage.newest import NEVER_MS
+from alerting.storage.options import IMPORTED
 from alerting.storage.ports import StorageError
 from alerting.storage.registry import Registry, Series
 
 Found = TypeVar("Found")
+Span = tuple[int, int, int]
 
 TRIES = 4  # a block stays on disk for a flush after it left memory: only a very slow read loses it, and looks again
+NEWEST = 1 << 60  # rows in memory were written after every block
+BRIDGED_MS = 120_000  # between two blocks written one after the other
 SMALL_ROWS = 1024  # up to here absent places are looked for in all columns at once
 
 
@@ -33,6 +37,7 @@ class Source:
         self.id = number
         self.name = name
         self.head = head
+        self.imported = name.startswith(IMPORTED)
         self.blocks: tuple[Block, ...] = ()
         self.blocks_end_ms = NEVER_MS
         self._starts = self._ends = np.zeros(0, np.int64)
@@ -50,6 +55,22 @@ class Source:
             return []
         found = np.flatnonzero((self._starts <= end_ms) & (self._ends >= start_ms))
         return [self.blocks[number] for number in found.tolist()]
+
+    def spans(self, start_ms: int, end_ms: int) -> list[Span]:
+        """Everything that overlaps the window: (when it was written, its first and last time). The caller holds the
+        lock."""
+        found = [(block.id, block.start_ms, block.end_ms) for block in self.overlapping(start_ms, end_ms)]
+        for number, rows in enumerate((*self.head.past, self.head.rows_now())):
+            if len(rows.times) and rows.times[0] <= end_ms and rows.times[-1] >= start_ms:
+                found.append((NEWEST + number, int(rows.times[0]), int(rows.times[-1])))
+        return found
+
+    def in_memory(self, start_ms: int, end_ms: int) -> bool:
+        """Whether nothing of the window is anywhere else than in the head's window. The caller holds the lock."""
+        past = self.head.past
+        if past and any(((rows.times >= start_ms) & (rows.times <= end_ms)).any() for rows in past):
+            return False
+        return start_ms > self.blocks_end_ms or not ((self._starts <= end_ms) & (self._ends >= start_ms)).any()
 
 
 class Query:
@@ -114,8 +135,7 @@ class Query:
     def _mark(self, source: Source, start_ms: int, end_ms: int, seen: BoolArray) -> None:
         with source.head.lock:
             blocks = source.overlapping(start_ms, end_ms)
-            _, values = source.head.window(start_ms, end_ms)
-            ids = np.array(source.head.ids(), np.int64)
+            heads = [rows.within(start_ms, end_ms) for rows in (*source.head.past, source.head.rows_now())]
         for block in blocks:
             members = block.members
             if start_ms <= block.start_ms and block.end_ms <= end_ms:
@@ -127,9 +147,9 @@ class Query:
             inside = (times[members.first] <= end_ms) & (times[members.last] >= start_ms)
             inside &= members.ids < len(seen)
             seen[members.ids[inside]] = True
-        if len(values):
-            has = (values[:, : len(ids)].view(np.int64) != ABSENT_BITS).any(axis=0) & (ids < len(seen))
-            seen[ids[has]] = True
+        for rows in heads:
+            has = (rows.values.view(np.int64) != ABSENT_BITS).any(axis=0) & (rows.ids < len(seen))
+            seen[rows.ids[has]] = True
 
     def _check_size(self, by_source: dict[int, list[Series]], start_ms: int, end_ms: int) -> None:
         cells = 0
@@ -148,22 +168,30 @@ class Query:
         return _retrying(partial(self._read_once, source, series_list, start_ms, end_ms))
 
     def _read_once(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
-        head = source.head
         ids: IdArray = np.sort(np.array([series.id for series in series_list], np.uint32))
-        with head.lock:  # blocks and head of the same moment: rows move from one to the other
+        with source.head.lock:  # blocks and head of the same moment: rows move from one to the other
             blocks = source.overlapping(start_ms, end_ms)
-            head_times, head_values = head.window(start_ms, end_ms)
+            heads = [rows.within(start_ms, end_ms) for rows in source.head.past]
+            heads.append(source.head.rows_now().within(start_ms, end_ms))
+            around = source.spans(start_ms - BRIDGED_MS, end_ms + BRIDGED_MS)
         size = sum(block.count for block in blocks) * len(ids) * 8
         keep = size < self._chunks.bound // 2  # a long query would only push out what short ones use
-        times, matrix, filled = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=keep, room=len(head_times))
-        times[filled:] = head_times
-        if len(head_times):
-            columns = [head.column_of(series_id) for series_id in ids.tolist()]
-            # A column younger than the window's arrays has nothing in them.
-            known = [(row, c) for row, c in enumerate(columns) if c is not None and c < head_values.shape[1]]
-            if known:
-                where = np.array(known, np.intp)
-                matrix[where[:, 0], filled:] = head_values[:, where[:, 1]].T
+        room = sum(len(rows.times) for rows in heads)
+        times, matrix, filled = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=keep, room=room)
+        for rows in heads:
+            if len(rows.times):
+                end = filled + len(rows.times)
+                times[filled:end] = rows.times
+                here = np.isin(rows.ids, ids)
+                matrix[np.searchsorted(ids, rows.ids[here]), filled:end] = rows.values[:, here].T
+                filled = end
+        if not source.imported and not (times[1:] > times[:-1]).all():
+            pieces = [self._chunks.times(block) for block in blocks]
+            pieces = [found[(found >= start_ms) & (found <= end_ms)] for found in pieces]
+            pieces += [rows.times for rows in heads]
+            ages = [block.id for block in blocks] + [NEWEST + number for number in range(len(heads))]
+            chosen = written_last(times, np.repeat(ages, [len(piece) for piece in pieces]), around)
+            times, matrix = times[chosen], matrix[:, chosen]
         times.flags.writeable = False  # shared by the series below
         return _split(series_list, ids, times, matrix)
 
@@ -176,11 +204,31 @@ def _retrying(read: Callable[[], Found]) -> Found:
     raise StorageError("blocks that should be on disk are not there")
 
 
+def written_last(times: IntArray, ages: IntArray, around: Sequence[Span]) -> IntArray:
+    """The places in ``times`` that count, in the order of time.
+
+    When the clock was set back the same hour is recorded twice. For as long as what was written later lasts, what was
+    written before is left out: two runs of a counter among each other would look like a reset at every sample.
+    ``ages``: when each place was written, by the numbers in ``around``.
+    """
+    keep = np.ones(len(times), np.bool_)
+    for age in np.unique(ages).tolist():
+        newer = sorted((low, high) for number, low, high in around if number > age)
+        mine = ages == age
+        covered_from, covered_to = 0, -1
+        for low, high in newer:
+            covered_from = covered_from if low <= covered_to + BRIDGED_MS else low
+            covered_to = max(covered_to, high)
+            keep &= ~(mine & (times >= covered_from) & (times <= covered_to))
+    places = keep.nonzero()[0]
+    return places[np.argsort(times[places], kind="stable")]
+
+
 def _split(series_list: list[Series], ids: IdArray, times: IntArray, matrix: FloatArray) -> list[SeriesData]:
-    """Each series' samples, without absent places, times ascending; those without any left out."""
-    ascending = bool((times[1:] > times[:-1]).all())
+    """Each series' samples, without absent places; those without any left out."""
     bits = matrix.view(np.int64)
     rows = np.searchsorted(ids, np.array([series.id for series in series_list], np.uint32)).tolist()
+    ascending = bool((times[1:] > times[:-1]).all())  # not where imported blocks of other series lie beside each other
     whole = (bits != ABSENT_BITS).all(axis=1).tolist() if matrix.shape[1] <= SMALL_ROWS else None
     found = []
     for series, row in zip(series_list, rows, strict=True):

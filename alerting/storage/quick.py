@@ -74,7 +74,7 @@ class Quick:
         if len(times) and int(times.max()) > time_ms:
             return self._latest_before(matchers, time_ms, lookback_ms)
         unknown = plan.elsewhere or (len(times) and int(times.min()) == NEVER_MS)
-        if unknown and any(part.source.blocks_end_ms > after_ms for part in plan.parts):
+        if unknown and not all(part.source.in_memory(after_ms + 1, time_ms) for part in plan.parts):
             return None  # what was not heard of since the start may still have a sample on disk
         keep = (times > after_ms) & (values.view(np.int64) != STALE_BITS)
         if keep.all():
@@ -103,7 +103,7 @@ class Quick:
         for part in plan.parts:
             head = part.source.head
             with head.lock:  # rows move from the head to a block under it
-                if part.source.blocks_end_ms >= start_ms:
+                if not part.source.in_memory(start_ms, end_ms):
                     return None
                 rows_ms, rows = head.window(start_ms, end_ms)
             size += len(rows_ms) * len(part.columns)

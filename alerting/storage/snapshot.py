@@ -39,7 +39,7 @@ class Snapshot:
             raise StorageError(f"{path}: no such file; --data must name the folder of an aggregator")
         disk = _FrozenDisk(path)
         try:
-            view = _View(disk, options or StoreOptions(), now_ms)
+            view = _View(disk, options or StoreOptions())
             view.fill(now_ms)
         except BaseException:
             disk.close()

@@ -13,7 +13,7 @@ from alerting.model.matcher import Matcher
 from alerting.model.series import SeriesData
 from alerting.storage.chunks import ChunkReader
 from alerting.storage.codec import Damaged
-from alerting.storage.disk import Disk, Loaded
+from alerting.storage.disk import Block, Disk, Loaded
 from alerting.storage.head import Head, Rows
 from alerting.storage.newest import Newest
 from alerting.storage.options import IMPORTED, Stats, StoreOptions
@@ -31,17 +31,16 @@ class Store:
     """Implements ``Storage`` and ``QuickQuerier``. Everything at the same time: appends on any thread (each writer used
     by one at a time: targets append on the event loop, rules on a worker thread), queries on any, ``flush`` on one."""
 
-    def __init__(self, disk: Disk, options: StoreOptions, now_ms: int) -> None:
+    def __init__(self, disk: Disk, options: StoreOptions) -> None:
         """For ``Store.open``."""
         self._disk = disk
         self._options = options
-        self._now_ms = now_ms
         self._rows_lost = 0
         self._lock = threading.Lock()
         self._registry = Registry(options.max_series)
         self._sources: dict[int, Source] = {}
         self._by_name: dict[str, Source] = {}
-        self._chunks = ChunkReader(disk, options.cache_bytes)
+        self._chunks = ChunkReader(disk, options.cache_bytes, self._is_kept)
         self._newest = Newest()
         self._query = Query(self._registry, self._sources, self._chunks, options.max_select_samples)
         self._quick = Quick(self._registry, self._sources, self._newest, options.max_select_samples)
@@ -57,7 +56,7 @@ class Store:
         disk = Disk(path, now_ms)
         try:
             loaded = disk.load_or_start_empty(now_ms)
-            store = cls(disk, options, now_ms)
+            store = cls(disk, options)
             store._restore(loaded, now_ms)
         except BaseException:
             disk.close()
@@ -80,9 +79,8 @@ class Store:
         """Make what was appended durable, and do a bounded piece of upkeep; call it each 10 s or more often.
 
         Blocks on the disk: never on the event loop. False when the disk refused; everything stays in memory (as far
-        as ``max_head_rows`` goes) for the next call. ``now_ms`` also tells which frames lie in the future.
+        as ``max_head_rows`` goes) for the next call.
         """
-        self._now_ms = now_ms
         return self._upkeep.flush(now_ms)
 
     def close(self) -> None:
@@ -134,7 +132,8 @@ class Store:
         for head in heads:
             with head.lock:
                 rows = head.rows()
-            starts.extend(rows.times[:1].tolist())
+            if len(rows.times):
+                starts.append(int(rows.times.min()))
         return Stats(
             series=len(self._registry),
             head_rows=sum(head.count for head in heads),
@@ -165,11 +164,15 @@ class Store:
             source,
             register=self._registry.add,
             newest=self._newest,
-            ceiling_ms=lambda: self._now_ms + self._options.future_ms,
             max_rows=self._options.max_head_rows,
+            step_back_ms=self._options.step_back_ms,
             first_row=first_row,
             columns=columns,
         )
+
+    def _is_kept(self, block: Block) -> bool:
+        source = self._sources.get(block.source)
+        return source is not None and any(one.id == block.id for one in source.blocks)
 
     def _add_source(self, number: int, name: str, head: Head) -> Source:
         source = Source(number, name, head)
@@ -183,7 +186,8 @@ class Store:
         self._registry.start_at(loaded.next_series)
         rows, groups, damaged = self._read_tail(loaded)
         self._drop_lost(loaded.blocks_lost)
-        newest = {block.source: block for block in sorted(loaded.blocks, key=lambda block: block.end_ms)}
+        # The last one written, as far as that can be told: what lies in the future is of a clock that was wrong.
+        newest = {block.source: block for block in sorted(loaded.blocks, key=lambda b: (b.end_ms <= now_ms, b.end_ms))}
         for source_id, (name, sealed) in loaded.sources.items():
             mine = rows.get(source_id, [])
             # Only series seen lately get a column: those that died in a long life stay on disk.
@@ -198,16 +202,13 @@ class Store:
             source = self._add_source(source_id, name, head)
             source.set_blocks(block for block in loaded.blocks if block.source == source_id)
             for part in mine:
-                damaged = damaged or part.first != head.first + head.count
+                damaged = damaged or part.first != head.end
                 refused = head.put_back(part)
                 self._rows_lost += refused
                 damaged = damaged or bool(refused)
             if head.last_ms is None and source_id in newest:
                 block = newest[source_id]
-                head.resume(
-                    block.end_ms if block.end_ms <= now_ms + self._options.step_back_ms else None,
-                    *self._chunks.last_row(block),
-                )
+                head.resume(block.end_ms, *self._chunks.last_row(block))
         if damaged:
             for source in self._sources.values():
                 source.head.unsaved()

@@ -23,7 +23,9 @@ from alerting.storage.tail import TailWriter
 log = logging.getLogger(__name__)
 
 SEALS_AT_ONCE = 2  # sources a flush seals: the work of a node's page is some ten milliseconds
-DROPS_AT_ONCE = 4  # blocks a flush drops: a clock gone wild for a minute costs hours of data, not all of it
+DROPS_AT_ONCE = 16  # blocks a flush drops
+REST_FLUSHES = 75  # between two looks for what is too old
+FIRST_MS, LAST_MS = -(1 << 60), 1 << 60
 SAY_AGAIN = 60  # a failure that lasts is logged each so many flushes
 
 
@@ -53,7 +55,9 @@ class Upkeep:
         self._unmergeable: set[tuple[int, int]] = set()
         self._doomed: list[Block] = []
         self._dead_series: set[int] = set()
+        self._rest_from_dropping = 0
         self._salvage: Salvage | None = None
+        self._to_save: list[Block] = []
         self._failing = 0
         self._damaged = False
 
@@ -99,6 +103,7 @@ class Upkeep:
         with self._lock:
             try:
                 self._write_tail()
+                self._delete_doomed()
             except StorageError as error:
                 log.warning("the newest samples are lost: %s", error)
             self._end_salvage()
@@ -149,7 +154,11 @@ class Upkeep:
         self._disk.checkpoint()
 
     def _start_empty(self, now_ms: int) -> None:
-        blocks = [block for source in list(self._sources.values()) for block in source.blocks]
+        # First from memory: a query must not miss on disk what it was told is there.
+        for source in list(self._sources.values()):
+            with source.head.lock:
+                self._to_save += source.blocks
+                source.set_blocks(())
         aside = self._disk.start_empty(now_ms)
         self._damaged = False
         self._end_salvage()
@@ -161,8 +170,8 @@ class Upkeep:
         for source in list(self._sources.values()):
             self._unsaved_sources[source.id] = source.name
             with source.head.lock:
-                source.set_blocks(())
                 source.head.unsaved()
+        blocks, self._to_save = self._to_save, []
         if blocks:
             self._salvage = Salvage(aside, blocks)
 
@@ -196,28 +205,17 @@ class Upkeep:
         due = [(source, end) for source in list(self._sources.values()) if (end := self._due(source, now_ms))]
         for source, end in due[:SEALS_AT_ONCE]:
             self._seal(source, end)
-            with source.head.lock:
-                last = source.head.last_ms
-                if last is not None and self._stepped_back(last, now_ms) and not source.head.count:
-                    log.warning("%s: the clock stepped back from %d ms to %d ms", source.name, last, now_ms)
-                    source.head.start_over()
         return bool(due)
-
-    def _stepped_back(self, last_ms: int, now_ms: int) -> bool:
-        return last_ms > now_ms + self._options.step_back_ms
 
     def _due(self, source: Source, now_ms: int) -> int:
         """The number after the last row to be sealed now; 0 when there is nothing to seal."""
         head, options = source.head, self._options
         with head.lock:
-            rows = head.rows()
+            rows = head.oldest()
             saved = head.saved
-            last = head.last_ms
             count = len(rows.times)
-            if last is not None and self._stepped_back(last, now_ms):
-                if not count:
-                    head.start_over()
-                return saved if saved > rows.first else 0
+            if head.past:  # of a time that the clock has left
+                return min(rows.end, saved) if saved > rows.first else 0
         if not count or (now_ms - int(rows.times[0]) < options.seal_after_ms and count < options.seal_after_rows):
             return 0
         old = int(np.searchsorted(rows.times, now_ms - options.keep_ms, side="right"))
@@ -228,7 +226,7 @@ class Upkeep:
 
     def _seal(self, source: Source, end: int) -> None:
         with source.head.lock:
-            rows = source.head.rows()
+            rows = source.head.oldest()
         count = end - rows.first
         order = np.argsort(rows.ids)
         values = np.ascontiguousarray(rows.values[:count].T[order])
@@ -291,12 +289,16 @@ class Upkeep:
         return False
 
     def _merge(self, source: Source, blocks: list[Block]) -> bool:
-        """False when the blocks cannot become one: their times overlap, or a chunk cannot be read back."""
-        if any(first.end_ms >= second.start_ms for first, second in pairwise(blocks)):
+        """False when the blocks cannot become one: a chunk cannot be read back, or their times overlap, also with other
+        rows (the clock was set back: which of them was written last must stay visible)."""
+        start_ms, end_ms = blocks[0].start_ms, max(block.end_ms for block in blocks)
+        with source.head.lock:
+            ids_there = {age for age, _, _ in source.spans(start_ms, end_ms)}
+        overlapping = any(first.end_ms >= second.start_ms for first, second in pairwise(blocks))
+        if overlapping or ids_there != {block.id for block in blocks}:
             return False
         lost = self._chunks.lost
         ids = np.unique(np.concatenate([block.members.ids for block in blocks]))
-        start_ms, end_ms = blocks[0].start_ms, blocks[-1].end_ms
         times, values, _ = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=False)
         if self._chunks.lost > lost:
             return False
@@ -325,10 +327,9 @@ class Upkeep:
     # --- dropping ---------------------------------------------------------------------------------------------------
 
     def _drop_old(self, now_ms: int) -> bool:
-        blocks = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
-        old = [block for block in blocks if block.end_ms < now_ms - self._options.retention_ms]
+        old = self._too_old(now_ms)
         if not old and self._disk.used_bytes() > self._options.max_bytes:
-            old = blocks
+            old = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
         old = old[:DROPS_AT_ONCE]
         if not old:
             return False
@@ -347,6 +348,35 @@ class Upkeep:
         self._doomed += old
         self._dead_series |= dead
         return True
+
+    def _too_old(self, now_ms: int) -> list[Block]:
+        """The oldest first. Looked for every ten minutes or so, until there are none."""
+        self._rest_from_dropping -= 1
+        if self._rest_from_dropping > 0:
+            return []
+        before = min(now_ms, self._recorded_since(self._options.retention_ms)) - 1
+        before = min(before, now_ms - self._options.retention_ms - 1)
+        sources = list(self._sources.values())
+        old = [block for source in sources for block in source.blocks if block.end_ms <= before]
+        if not old:
+            self._rest_from_dropping = REST_FLUSHES
+        return sorted(old, key=_age)
+
+    def _recorded_since(self, span_ms: int) -> int:
+        """The latest time after which so much was recorded, by whatever source; gaps do not count."""
+        times = []
+        for source in list(self._sources.values()):
+            with source.head.lock:
+                times += source.spans(FIRST_MS, LAST_MS)
+        covered, edge = 0, LAST_MS
+        for _, low, high in sorted(times, key=lambda span: -span[2]):
+            if low >= edge:
+                continue
+            covered += min(high, edge) - low
+            if covered >= span_ms:
+                return low + covered - span_ms
+            edge = low
+        return FIRST_MS
 
     def _delete_doomed(self) -> None:
         """What the last flush took out of memory goes from disk: a query under way has had ten seconds to read it."""

@@ -211,3 +211,28 @@ def test_a_block_whose_chunk_is_missing_does_not_stop_the_start(path: Path, capl
     assert [data.times.tolist() for data in store.select(name("up"), last + 1, FOREVER)] == [[last + 1]]
     assert store.flush(last + 1)
     store.close()
+
+
+@pytest.mark.parametrize("table", ["chunks", "blocks"])
+def test_a_block_that_loses_a_piece_while_running_costs_that_piece(
+    path: Path, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store.open(path, StoreOptions(), NOW)
+    last = fill(store, frames=3000, step_ms=10_000, flush_each=6)
+    before = times_of_up(store)
+    store._chunks.forget_all()
+    broken = store._sources[1].blocks[-1]
+    if table == "chunks":
+        change(path, "DELETE FROM chunks WHERE key >> 16 = ?", broken.id)
+    else:
+        change(path, "DELETE FROM blocks WHERE id = ?", broken.id)
+    left = [time_ms for time_ms in before if not broken.start_ms <= time_ms <= broken.end_ms]
+    for _ in range(3):
+        assert times_of_up(store) == left
+        assert set(store.series([], broken.start_ms + 1, last)) == FULL
+    assert store.stats().chunks_lost == 1
+    assert caplog.text.count("a part is missing; skipped") == 1
+    for step in range(20):  # nor does it hold up merging and dropping
+        assert store.flush(last + step * HOUR_MS)
+    assert times_of_up(store) == left
+    store.close()

@@ -118,39 +118,19 @@ def test_columns_are_the_same_again_after_a_restart(path: Path) -> None:
     store.close()
 
 
-def test_times_that_do_not_ascend_or_lie_in_the_future_are_refused(path: Path) -> None:
+def test_times_that_do_not_ascend_are_refused(path: Path) -> None:
     store = Store.open(path, StoreOptions(), NOW)
     head = store.source("pi")
     assert put(head, NOW, {UP: 1})
     assert not put(head, NOW, {UP: 2})
     assert not put(head, NOW - 1, {UP: 2})
-    assert not put(head, NOW + 2 * HOUR_MS, {UP: 2})
+    assert not put(head, NOW - MINUTE_MS, {UP: 2})
     assert store.stats().frames_refused == 3
-    assert store.flush(NOW + HOUR_MS)
     assert put(head, NOW + 2 * HOUR_MS, {UP: 3})
     (up,) = store.select(name("up"), 0, FOREVER)
     assert up.values.tolist() == [1, 3]
     with pytest.raises(ValueError, match="a row of 1 float64"):
         head.append(FOREVER, np.zeros(2))
-    store.close()
-
-
-def test_a_clock_that_stepped_back_does_not_stop_the_store(path: Path) -> None:
-    store = Store.open(path, StoreOptions(), NOW + HOUR_MS)
-    head = store.source("pi")
-    assert put(head, NOW + HOUR_MS, {UP: 1})
-    assert store.flush(NOW + HOUR_MS)
-    assert not put(head, NOW, {UP: 2})
-    assert store.flush(NOW)
-    assert put(head, NOW + 1, {UP: 3})
-    assert store.flush(NOW + 1)
-    for now_ms in (NOW + 2, NOW + 3):
-        (up,) = store.select(name("up"), 0, FOREVER)
-        assert up.times.tolist() == [*range(NOW + 1, now_ms), NOW + HOUR_MS]
-        assert up.values.tolist() == [3.0] * (now_ms - NOW - 1) + [1]
-        store.close()
-        store = Store.open(path, StoreOptions(), now_ms)
-        assert put(store.source("pi"), now_ms, {UP: 3})
     store.close()
 
 
@@ -227,8 +207,7 @@ def test_old_data_goes_and_its_series_with_it(path: Path) -> None:
     assert store.select([], 0, oldest - 1) == []
     store.close()
     store = Store.open(path, options, last)  # a column lives as long as its writer; at a restart it goes
-    store.flush(last + 7 * HOUR_MS)
-    store.flush(last + 7 * HOUR_MS)
+    fill(store, frames=2500, step_ms=10_000, flush_each=6, start_ms=last + 10_000)
     assert old not in store.series([], 0, FOREVER)
     assert store.stats().series == 3
     store.close()
