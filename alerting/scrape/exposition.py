@@ -70,20 +70,24 @@ class _Layout:
     slots: IntArray
     values: FloatArray
     samples: int
-    moving: list[_Moving]
+    moving: _Moving
     rest: bytes
     """What follows the last value that moves."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Moving:
-    """A value that moved once: the line it stands in, its place, what the page holds before it since the value before
-    it that moves, and the value's bytes."""
+    """The values that moved once: their lines, ascending, their places, and what the page holds before each since the
+    value before it that moves."""
 
-    line: int
-    place: int
-    before: bytes
-    text: bytes
+    lines: list[int]
+    places: list[int]
+    before: list[bytes]
+    texts: list[bytes]
+    """Their bytes in the previous page."""
+
+
+_NONE_MOVES = _Moving([], [], [], [])
 
 
 class PageReader:
@@ -98,7 +102,7 @@ class PageReader:
         self._attach = attach
         self._slot_of: dict[Labels, int] = {}
         self._heads: dict[bytes, int] = {}
-        self._layout = _Layout(b"", [], [], np.empty(0, np.int64), np.empty(0), 0, [], b"")
+        self._layout = _Layout(b"", [], [], np.empty(0, np.int64), np.empty(0), 0, _NONE_MOVES, b"")
 
     @property
     def familiar(self) -> bool:
@@ -151,28 +155,29 @@ class PageReader:
 
     def _same_stretches(self, body: bytes) -> Page | None:
         """The page, if it differs from the previous one in nothing but values that moved before; else None."""
-        old = self._layout
+        old, moving = self._layout, self._layout.moving
+        starts, find = body.startswith, body.find
         at = 0
-        changed: list[tuple[_Moving, bytes, float]] = []
-        for moving in old.moving:
-            if not body.startswith(moving.before, at):
+        texts: list[bytes] = []
+        for before in moving.before:
+            if not starts(before, at):
                 return None
-            at += len(moving.before)
-            end = body.find(b"\n", at)
+            at += len(before)
+            end = find(b"\n", at)
             if end < 0:
                 return None
-            text = body[at:end]
+            texts.append(body[at:end])
             at = end
-            if text != moving.text:
-                value = _quick_value(text)
-                if value is None:
-                    return None
-                changed.append((moving, text, value))
         if len(body) - at != len(old.rest) or not body.endswith(old.rest):
             return None
-        for moving, text, _ in changed:
-            moving.text = text
-        return self._moved(body, [(moving.place, value) for moving, _, value in changed])
+        changed: list[tuple[int, float]] = []
+        for number in compress(count(), map(ne, texts, moving.texts)):
+            value = _quick_value(texts[number])
+            if value is None:
+                return None
+            changed.append((moving.places[number], value))
+        moving.texts[:] = texts
+        return self._moved(body, changed)
 
     def _same_layout(self, body: bytes, lines: list[bytes]) -> Page | None:
         """The page, if it differs from the previous one in nothing but values; else None."""
@@ -180,7 +185,7 @@ class PageReader:
         if len(lines) != len(old.prefixes):
             return None
         changed: list[tuple[int, float]] = []
-        moving = {one.line for one in old.moving}
+        moving = set(old.moving.lines)
         for index in compress(count(), map(ne, lines, old.body.split(b"\n"))):
             line, prefix = lines[index], old.prefixes[index]
             if prefix is None or not line.startswith(prefix):
@@ -203,25 +208,24 @@ class PageReader:
         slots = old.slots
         return Page(slots, old.values.copy(), old.samples, old.samples - len(slots), 0, 0, slots[where])
 
-    def _set_stretches(self, lines: list[bytes], moving: list[int]) -> None:
+    def _set_stretches(self, lines: list[bytes], indexes: list[int]) -> None:
         """Cut the page at the values of these lines."""
         layout = self._layout
-        layout.moving = []
-        before = b""
-        done = 0
-        for index in moving:
-            prefix = layout.prefixes[index]
-            assert prefix is not None
-            before += b"".join([line + b"\n" for line in lines[done:index]]) + prefix
-            layout.moving.append(_Moving(index, layout.places[index], before, lines[index][len(prefix) :]))
+        moving = _Moving(indexes, [layout.places[index] for index in indexes], [], [])
+        before, done = b"", 0
+        for index in indexes:
+            prefix = layout.prefixes[index] or b""
+            moving.before.append(b"".join([before, *(line + b"\n" for line in lines[done:index]), prefix]))
+            moving.texts.append(lines[index][len(prefix) :])
             before, done = b"\n", index + 1
-        layout.rest = before + b"\n".join(lines[done:]) if done < len(lines) else before[:-1]
+        layout.moving = moving
+        layout.rest = before + b"\n".join(lines[done:]) if done < len(lines) else b""
 
     def _any_layout(self, body: bytes, lines: list[bytes], *, careful: bool) -> Page:
         heads = self._heads
         fresh: dict[bytes, int] = {}
         fresh_labels: dict[Labels, int] = {}
-        new = _Layout(body, [], [], np.empty(0, np.int64), np.empty(0), 0, [], body)
+        new = _Layout(body, [], [], np.empty(0, np.int64), np.empty(0), 0, _NONE_MOVES, body)
         values: list[float] = []
         slots: list[int] = []
         seen: set[int] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -316,3 +317,29 @@ def test_any_bytes_are_read_or_refused_with_a_reason(junk: bytes, known: bool) -
         assert str(error).startswith("line ")
     else:
         assert page.samples >= 1
+
+
+TEXTS = [b"0", b"1", b"1.0", b"-2.5e+07", b"NaN", b"+Inf", b"7 1700000000000", b"1_0", b"", b"3 "]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(TEXTS)] * 4, st.sampled_from([b"", b"# EOF", b"# EOF\n"])), max_size=12))
+def test_values_that_move_and_rest_in_turns(pages: list[tuple[bytes, ...]]) -> None:
+    """One layout, read over and over by one reader, as a new reader reads each page."""
+    kept = reader()
+    before: dict[Labels, float] = {}
+    for *texts, end in pages:
+        page = b'# HELP a x\na{x="1"} %s\na{x="2"} %s\n\nb %s\na{x="1"} %s\n' % tuple(texts) + end
+        alone = reader()
+        try:
+            expected = alone.read(page)
+        except PageError as error:
+            with pytest.raises(PageError, match=re.escape(str(error))):
+                kept.read(page)
+            continue
+        found = kept.read(page)
+        now = content(alone, expected)
+        assert repr(content(kept, found)) == repr(now)
+        assert (found.samples, found.duplicates) == (expected.samples, expected.duplicates)
+        changed = {labels for labels, value in now.items() if differ(before.get(labels), value)}
+        assert {kept.labels[slot] for slot in found.changed.tolist()} >= changed
+        before = now
