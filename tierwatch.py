@@ -17,6 +17,7 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("test", "rules"): ("alerting.rules.testrun:main", "run rule tests (promtool's format)"),
     ("exporter",): ("exporters.cli:main", "run the exporter of one node"),
     ("aggregator",): ("alerting.cli:main", "run the aggregator"),
+    ("query",): ("alerting.query.cli:main", "ask with PromQL; a table, JSON, or a graph in the terminal"),
     ("import",): ("alerting.transfer.import_cli:main", "OpenMetrics text with timestamps into a data folder"),
     ("export",): ("alerting.transfer.export_cli:main", "OpenMetrics text out of a data folder, running or not"),
     ("backup",): ("alerting.transfer.backup_cli:main", "a consistent copy of a data folder, running or not"),
