@@ -21,6 +21,7 @@ MAX_DEPTH = 150  # levels of the tree: the evaluator recurses along it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGEST = timedelta(microseconds=((1 << 63) - 1) // 1000)  # nanoseconds in an int64, as Prometheus has it
 _OPS: dict[str, Op] = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
@@ -165,4 +166,8 @@ def _matching(modifier: Any) -> nodes.Matching:
 
 
 def _milliseconds(duration: timedelta | None) -> int:
-    return 0 if duration is None else round(duration / _MILLISECOND)
+    if duration is None:
+        return 0
+    if abs(duration) > _LONGEST:
+        raise QueryError("duration out of range")
+    return round(duration / _MILLISECOND)
