@@ -33,6 +33,7 @@ from alerting.page.stream import Page
 from alerting.promql.engine import Engine
 from alerting.promql.nodes import Expr
 from alerting.promql.value import Result
+from alerting.remote.link import RemoteStorage
 from alerting.rules.expressions import evaluate_with
 from alerting.rules.group import Surroundings
 from alerting.rules.manager import Options as RuleOptions
@@ -89,6 +90,7 @@ class App:
         self.prepared: Prepared
         self.store: Store
         self.engine: Engine
+        self.remote: RemoteStorage
         self.scrape: ScrapeManager
         self.rules: RuleManager
         self.dispatcher: Dispatcher
@@ -115,6 +117,8 @@ class App:
             pages = await stack.enter_async_context(HttpPages(self._version))
             self._make_notify(stack)
             self._make_scrape_and_rules(pages, stack)
+            stack.push_async_callback(asyncio.to_thread, self.remote.close)
+            await asyncio.to_thread(self.remote.apply, self.prepared.config.remote)
             await self._listen(stack)
             self._run_all(stack)
             self._stack = stack.pop_all()
@@ -153,6 +157,7 @@ class App:
             self.rules.reload(prepared.groups, self._surroundings(prepared.config.alerting))
             self.dispatcher.retain_rules(prepared.alert_names, now_ms)
             await self.scrape.reload(prepared.targets)
+            await asyncio.to_thread(self.remote.apply, prepared.config.remote)
             self.reload_state = ReloadState(now_ms)
             event(log, logging.INFO, "configuration taken", rules=sum(len(g.rules) for g in prepared.groups))
             self.page.changed()
@@ -195,6 +200,7 @@ class App:
             notes.append("Nobody is told of alerts: no receiver has a URL (alerting.yaml says how to give it one)")
         if not self.prepared.groups:
             notes.append("No alert rules are loaded")
+        notes += self.remote.notes()
         if self.rules.learning:
             notes.append("Just started: rules wait until every target was asked once")
         return notes
@@ -217,6 +223,7 @@ class App:
         self.store = Store.open(data / "metrics.db", options, self._clock.now_ms())
         stack.callback(self.store.close)
         self.engine = Engine(self.store)
+        self.remote = RemoteStorage(self.store, data, self._clock, self.engine.use, self._version)
 
     def _make_notify(self, stack: AsyncExitStack) -> None:
         now_ms = self._clock.now_ms()
@@ -281,7 +288,7 @@ class App:
     def _services(self) -> Services:
         return Services(
             queries=self.engine,
-            index=self.store,
+            index=self.remote,
             rules=self.rules,
             targets=self.scrape,
             clock=self._clock,
@@ -312,6 +319,7 @@ class App:
                 requests=lambda: app[REQUEST_STATS],
                 reload=lambda: ConfigReload(not self.reload_state.error, self.reload_state.loaded_ms),
                 page_viewers=lambda: self.page.viewers,
+                remote=self.remote.stats,
             )
         )
 

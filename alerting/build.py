@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from alerting.dispatch import policy as policies
 from alerting.dispatch.policy import Policy
 from alerting.notify.check import CannotCheck, unknown_urls
+from alerting.remote.stats import missing_library
 from alerting.rules.definitions import AlertingRule, Group
 from alerting.rules.load import load_rules
 from alerting.scrape.targets import Target, targets_of
 from config.cluster import AGGREGATOR_PORT
-from config.load import Config, load
+from config.load import ALERTING_FILE, Config, load
 from config.problems import ConfigError, Problem
 
 log = logging.getLogger(__name__)
@@ -73,4 +75,14 @@ def rules_and_urls(config: Config) -> tuple[list[Group], list[Problem]]:
     except CannotCheck as error:
         # A worker that does not answer is no reason to stay blind: delivery tries again and tells what is wrong.
         log.warning("receiver URLs could not be checked: %s", error)
+    missing = [name for name in ("cramjam", "google.protobuf") if config.remote.write and not _installed(name)]
+    if missing:
+        problems.append(Problem(str(config.directory / ALERTING_FILE), 0, missing_library(missing[0])))
     return groups, problems
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from alerting.api.pool import PoolStats
 from alerting.api.requests import RequestStats
 from alerting.notify.stats import ReceiverStats
+from alerting.remote.stats import RemoteStats
 from alerting.rules.manager import Stats as RuleStats
 from alerting.rules.views import GroupView
 from alerting.scrape.events import EventStats
@@ -91,6 +92,26 @@ _RECEIVER: Sequence[Row] = (
     ("waiting", "notifications_waiting", "gauge", "Messages in the outbox."),
     ("oldest_waiting_seconds", "notification_oldest_waiting_seconds", "gauge", "Age of the oldest message there."),
 )
+_REMOTE_READ: Sequence[Row] = (
+    ("queries", "remote_read_queries_total", "counter", "Times remote storage was asked."),
+    ("failures", "remote_read_failures_total", "counter", "Times it gave no answer."),
+    ("skipped", "remote_read_skipped_total", "counter", "Times it was not asked because it had just failed."),
+    ("seconds", "remote_read_seconds_total", "counter", "Time it took."),
+)
+_REMOTE_WRITE: Sequence[Row] = (
+    ("sent", "remote_write_samples_total", "counter", "Samples that remote storage took."),
+    ("failed", "remote_write_samples_failed_total", "counter", "Samples it refused for good."),
+    ("dropped", "remote_write_samples_dropped_total", "counter", "Samples never sent, because max_lag was over."),
+    (
+        "repeated",
+        "remote_write_samples_repeated_total",
+        "counter",
+        "Samples it refused that were sent before, when the answer was lost.",
+    ),
+    ("requests", "remote_write_requests_total", "counter", "Requests sent to it."),
+    ("retries", "remote_write_retries_total", "counter", "Requests that failed and are repeated."),
+    ("bytes", "remote_write_bytes_total", "counter", "Bytes of requests, compressed."),
+)
 _POOL: Sequence[Row] = (
     ("queries", "queries_total", "counter", "Queries over HTTP."),
     ("refused", "queries_refused_total", "counter", "Queries refused because too many were waiting."),
@@ -125,6 +146,7 @@ class Sources:
     requests: Callable[[], RequestStats] | None = None
     reload: Callable[[], ConfigReload] | None = None
     page_viewers: Callable[[], int] | None = None
+    remote: Callable[[], RemoteStats] | None = None
 
 
 class SelfMetrics:
@@ -175,6 +197,8 @@ class _Ours(Collector):
             yield from _reload(ours.reload())
         if ours.page_viewers is not None:
             yield _gauge("page_viewers", "Browsers that have the page open.", ours.page_viewers())
+        if ours.remote is not None:
+            yield from _remote(ours.remote())
 
 
 def _families(
@@ -217,6 +241,15 @@ def _store(stats: StoreStats) -> Iterator[Metric]:
             "Time the newest data was last made durable.",
             stats.last_flush_ms / 1000,
         )
+
+
+def _remote(stats: RemoteStats) -> Iterator[Metric]:
+    """Nothing where nothing is configured."""
+    if stats.read is not None:
+        yield from _families(_REMOTE_READ, [((), stats.read)])
+    if stats.write is not None:
+        yield from _families(_REMOTE_WRITE, [((), stats.write.tally)])
+        yield _gauge("remote_write_lag_seconds", "How far remote storage is behind the own store.", stats.write.lag)
 
 
 def _alerts(groups: Sequence[GroupView]) -> Iterator[Metric]:

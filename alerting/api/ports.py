@@ -96,7 +96,7 @@ class Services:
     """
 
     queries: Queries
-    index: SeriesIndex
+    index: SeriesIndex | IndexPerQuery
     rules: Rules
     targets: Targets
     clock: Clock

@@ -7,7 +7,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from alerting.model.matcher import Matcher
 from alerting.model.series import IntArray, SeriesData, is_stale
 from alerting.remote.http import RemoteFailed
 from alerting.remote.querier import RemoteQuerier
+from alerting.remote.stats import ReadStats
 from alerting.storage.options import Stats as StoreStats
 from alerting.storage.ports import Instant, QuickQuerier, Runs, StorageError
 
@@ -40,16 +40,6 @@ class OwnStore(QuickQuerier, Protocol):
     def label_values(
         self, name: str, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
     ) -> list[str]: ...
-
-
-@dataclass(slots=True)
-class ReadStats:
-    """Since the start. ``skipped``: queries for which it was not asked, because it had just failed."""
-
-    queries: int = 0
-    failures: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
 
 
 class Pause:
@@ -161,10 +151,12 @@ class Session:
         until_ms = self._all.remote_until(end_ms)
         if until_ms < start_ms:
             return own
-        reaching = times[times - lookback_ms < until_ms]
-        theirs = self._ask(lambda remote: remote.at(matchers, reaching, lookback_ms))
-        if until_ms < end_ms:
-            theirs = _up_to(theirs, until_ms)
+        within = times[times <= until_ms]
+        theirs = self._ask(lambda remote: remote.at(matchers, within, lookback_ms)) if len(within) else []
+        if len(within) < len(times):
+            # What the later times still see of it is what it had last.
+            last: IntArray = np.array([until_ms], np.int64)
+            theirs = merged(theirs, self._ask(lambda remote: remote.at(matchers, last, lookback_ms)))
         return merged(own, theirs)
 
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
@@ -261,15 +253,6 @@ def _without_overtaken_markers(own: SeriesData, theirs: SeriesData) -> SeriesDat
     known = np.searchsorted(own.times, theirs.times, side="right") > np.searchsorted(own.times, before, side="right")
     keep = ~(marks & known)
     return SeriesData(theirs.labels, theirs.times[keep], theirs.values[keep])
-
-
-def _up_to(found: list[SeriesData], until_ms: int) -> list[SeriesData]:
-    cut = []
-    for one in found:
-        count = int(np.searchsorted(one.times, until_ms, side="right"))
-        if count:
-            cut.append(SeriesData(one.labels, one.times[:count], one.values[:count]))
-    return cut
 
 
 def _nobody(_: str) -> None:

@@ -109,8 +109,8 @@ class RemoteQuerier:
         if any(matcher.name == METRIC_NAME and matcher.op == "=" for matcher in matchers):
             # timestamp() takes the name away, and of one name every series still has labels of its own.
             seen = self._on_grid(asked, times, lookback_ms)
-            stamps = {one.labels: one for one in self._on_grid(f"timestamp({asked})", times, lookback_ms)}
-            found = [_stamped(one, stamps.get(one.labels.without((METRIC_NAME,)))) for one in seen]
+            stamps = {_nameless(one): one for one in self._on_grid(f"timestamp({asked})", times, lookback_ms)}
+            found = [_stamped(one, stamps.get(_nameless(one))) for one in seen]
         else:
             found = self.select(matchers, int(times[0]) - lookback_ms + 1, int(times[-1]))
             seen = self._on_grid(asked, times, lookback_ms)
@@ -153,6 +153,10 @@ def _joined(labels: Labels, pieces: Sequence[SeriesData]) -> SeriesData:
         return pieces[0]
     times = np.concatenate([piece.times for piece in pieces])
     return SeriesData(labels, times, np.concatenate([piece.values for piece in pieces]))
+
+
+def _nameless(series: SeriesData) -> Labels:
+    return series.labels.without((METRIC_NAME,))
 
 
 def _stamped(seen: SeriesData, stamps: SeriesData | None) -> SeriesData:

@@ -8,10 +8,22 @@ import subprocess
 from alerting.api.pool import PoolStats
 from alerting.api.requests import RequestStats
 from alerting.notify.stats import ReceiverStats
+from alerting.remote.stats import ReadStats, RemoteStats, Tally, WriteStats
 from alerting.rules.manager import Stats as RuleStats
 from alerting.scrape.exposition import PageReader
 from alerting.scrape.report import ScrapeStats, TargetView
-from alerting.selfmetrics import _POOL, _RECEIVER, _RULES, _SCRAPE, _STORE, ConfigReload, SelfMetrics, Sources
+from alerting.selfmetrics import (
+    _POOL,
+    _RECEIVER,
+    _REMOTE_READ,
+    _REMOTE_WRITE,
+    _RULES,
+    _SCRAPE,
+    _STORE,
+    ConfigReload,
+    SelfMetrics,
+    Sources,
+)
 from alerting.storage.options import Stats as StoreStats
 from config.alerting import Limits
 from tests.alerting.api.conftest import TARGETS, rule_groups
@@ -38,6 +50,7 @@ def full() -> Sources:
         requests=lambda: requests,
         reload=lambda: ConfigReload(ok=False, loaded_ms=1_700_000_000_500),
         page_viewers=lambda: 2,
+        remote=lambda: RemoteStats(ReadStats(queries=8), WriteStats(Tally(sent=9, dropped=2), lag=1.5)),
     )
 
 
@@ -53,6 +66,10 @@ def test_every_number_is_there() -> None:
         'tierwatch_build_info{version="1.2.3"}': 1,
         "tierwatch_scrapes_total": 12,
         "tierwatch_scrape_seconds_total": 1.5,
+        "tierwatch_remote_read_queries_total": 8,
+        "tierwatch_remote_write_samples_total": 9,
+        "tierwatch_remote_write_samples_dropped_total": 2,
+        "tierwatch_remote_write_lag_seconds": 1.5,
         'tierwatch_targets{health="up"}': 1,
         'tierwatch_targets{health="down"}': 1,
         'tierwatch_targets{health="unknown"}': 0,
@@ -91,6 +108,8 @@ def test_no_count_of_a_room_is_forgotten() -> None:
         (_RULES, RuleStats, {"last_seconds"}),
         (_RECEIVER, ReceiverStats, set()),
         (_POOL, PoolStats, set()),
+        (_REMOTE_READ, ReadStats, set()),
+        (_REMOTE_WRITE, Tally, {"error"}),
     ):
         assert {row[0] for row in rows} | other == {field.name for field in dataclasses.fields(stats)}
 

@@ -63,10 +63,13 @@ def own() -> Iterator[str]:
         selfmetrics._RULES,
         selfmetrics._RECEIVER,
         selfmetrics._POOL,
+        selfmetrics._REMOTE_READ,
+        selfmetrics._REMOTE_WRITE,
     )
     for table in tables:
         for _, name, _, _ in table:
             yield f"tierwatch_{name}"
+    yield "tierwatch_remote_write_lag_seconds"
     yield from (family.name for family in selfmetrics._reload(selfmetrics.ConfigReload(ok=True, loaded_ms=0)))
 
 
