@@ -54,8 +54,15 @@ def ask(base: str, path: str, **parameters: object) -> Any:
 @contextmanager
 def prometheus_with(series: Data, home: Path) -> Iterator[str]:
     """Its address. ``home`` is an empty folder."""
+    with prometheus_holding(openmetrics(series), home) as base:
+        yield base
+
+
+@contextmanager
+def prometheus_holding(text: str, home: Path) -> Iterator[str]:
+    """The same of OpenMetrics text; its blocks are in ``home / "data"``."""
     program, promtool = need("prometheus"), need("promtool")
-    (home / "data.om").write_text(openmetrics(series), encoding="utf-8")
+    (home / "data.om").write_text(text, encoding="utf-8")
     (home / "prometheus.yml").write_text("global: {}\n", encoding="utf-8")
     command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "data.om", "data"]
     subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=60)
