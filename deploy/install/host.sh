@@ -1,7 +1,8 @@
 #!/bin/sh
-# usage: sudo sh deploy/install/host.sh hub|node|remove
+# usage: sudo sh deploy/install/host.sh hub|node|docker|remove
 # Gives systemd what it needs to run Tierwatch from /opt/tierwatch: the user, /etc/tierwatch, the units. It starts and
 # enables nothing. Run again after an upgrade: a configuration file that was edited is never overwritten.
+# docker: lets the exporter of this host ask Docker about containers.
 set -eu
 home=/opt/tierwatch
 etc=/etc/tierwatch
@@ -29,6 +30,18 @@ unit() {
     fi
 }
 
+docker() {
+    [ -e "$units/tierwatch-exporter.service" ] || fail "first: sudo sh $home/deploy/install/host.sh node (or hub)"
+    getent group docker >/dev/null || fail "there is no group docker: is Docker installed here?"
+    install -d -m 755 "$units/tierwatch-exporter.service.d"
+    install -m 644 "$here/deploy/systemd/tierwatch-exporter-docker.conf" "$units/tierwatch-exporter.service.d/docker.conf"
+    reload
+    echo "new      $units/tierwatch-exporter.service.d/docker.conf"
+    echo "The exporter may now open Docker's socket. Whoever may do that owns this machine; it only ever asks."
+    echo "To take that back: sudo rm $units/tierwatch-exporter.service.d/docker.conf && sudo systemctl daemon-reload"
+    echo "Next: sudo systemctl restart tierwatch-exporter"
+}
+
 remove() {
     for name in tierwatch-aggregator tierwatch-exporter; do
         if [ -e "$units/$name.service" ]; then
@@ -37,6 +50,11 @@ remove() {
             echo "removed  $units/$name.service"
         fi
     done
+    if [ -e "$units/tierwatch-exporter.service.d/docker.conf" ]; then
+        rm "$units/tierwatch-exporter.service.d/docker.conf"
+        rmdir "$units/tierwatch-exporter.service.d" 2>/dev/null || :
+        echo "removed  $units/tierwatch-exporter.service.d/docker.conf"
+    fi
     reload
     echo "Still there, because they are yours: $etc, /var/lib/tierwatch (what was measured), $home, the user tierwatch."
     echo "To remove them too: sudo rm -rf $etc /var/lib/tierwatch $home && sudo userdel tierwatch"
@@ -44,13 +62,13 @@ remove() {
 
 role=${1:-}
 case $role in
-hub | node | remove) ;;
-*) fail "usage: sudo sh deploy/install/host.sh hub|node|remove" ;;
+hub | node | docker | remove) ;;
+*) fail "usage: sudo sh deploy/install/host.sh hub|node|docker|remove" ;;
 esac
 [ "$(id -u)" = 0 ] || fail "this changes /etc: run it with sudo"
 command -v systemctl >/dev/null || fail "systemd is needed"
-if [ "$role" = remove ]; then
-    remove
+if [ "$role" = remove ] || [ "$role" = docker ]; then
+    "$role"
     exit 0
 fi
 [ "$here" = "$home" ] || fail "the units run $home, this is $here: clone to $home (see README.md)"

@@ -188,7 +188,9 @@ class Engine:
             raise EngineFailed("timeout", f"{path.partition('?')[0]}: no answer within {limit:g} s") from error
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or str(error.os_error)
-            raise EngineFailed(_REASONS.get(error.os_error.errno, "broken"), f"{self.socket}: {why}") from error
+            reason = _REASONS.get(error.os_error.errno, "broken")
+            help_ = "; sudo sh deploy/install/host.sh docker lets the exporter ask" if reason == "permission" else ""
+            raise EngineFailed(reason, f"{self.socket}: {why}{help_}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed("broken", f"{path.partition('?')[0]}: {type(error).__name__} {error}") from error
 

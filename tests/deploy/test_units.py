@@ -85,6 +85,24 @@ def test_exposure(name: str, most: float) -> None:
     assert float(found[1]) <= most
 
 
+def test_the_drop_in_for_docker_grants_one_group_and_no_more(tree: Path) -> None:
+    """Installed by hand alone: who is in that group owns the machine."""
+    drop_in = ROOT / "deploy" / "systemd" / "tierwatch-exporter-docker.conf"
+    unit = tree / "etc" / "systemd" / "system" / "tierwatch-exporter.service"
+    alone = verify(tree, unit.name)
+    place = unit.with_name("tierwatch-exporter.service.d") / "docker.conf"
+    place.parent.mkdir()
+    place.write_text(drop_in.read_text())
+    assert verify(tree, unit.name) == alone == (0, "")
+    assert settings(drop_in) == [("After", "docker.socket"), ("SupplementaryGroups", "docker")]
+    assert "docker" not in values(unit, "SupplementaryGroups")
+    command = [need("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--root={tree}", unit.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stdout
+    assert float(found[1]) <= 3.0
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_the_program_takes_the_options_it_is_started_with(unit: Path) -> None:
     (start,) = values(unit, "ExecStart")
