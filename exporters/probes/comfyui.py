@@ -4,7 +4,7 @@ its queue move."""
 from __future__ import annotations
 
 import re
-import time
+from time import monotonic
 
 from exporters.catalog import services as catalog
 from exporters.probes.verdict import Reason, down
@@ -70,7 +70,7 @@ class ComfyUi(WebProbe):
         if match is None:
             return None  # what runs is not known; nothing is said
         job = (match[1] or b"").decode("utf-8", "replace")
-        now = time.monotonic()
+        now = monotonic()
         if job != self._job or not self._since:
             self._job, self._since = job, now
         running = 1.0 if job else 0.0

@@ -36,6 +36,8 @@ class Kong(WebProbe):
         if response.status == 404:
             reason = await self._status()
         elif response.status == 503:
+            if not response.body:
+                raise failed(response)
             reason = reason_of(text(parsed(response).get("message")))
         elif response.status == 200:
             if parsed(response).get("message") != "ready":

@@ -10,6 +10,8 @@ from exporters.probes.verdict import Reason, degraded
 from exporters.probes.web import REFUSED, WebProbe
 from exporters.wanted import WantedProbe
 
+# Bytes of a page that are read so that the connection can be kept; a larger one costs a new connection each time.
+PAGE = 65536
 _STUB = re.compile(
     rb"\s*Active connections:\s+(\d+)\s+server accepts handled requests(?: request_time)?\s+"
     rb"(\d+)\s+(\d+)\s+(\d+)(?:\s+\d+)?\s+Reading:\s+(\d+)\s+Writing:\s+(\d+)\s+Waiting:\s+(\d+)\s*$"
@@ -33,8 +35,7 @@ class Nginx(WebProbe):
         self._dropped: int | None = None
 
     async def ask(self) -> Reason | None:
-        # The page itself may be large and is not looked at.
-        response = await self.get(self.wanted.path or "/", prefix=None if self.wanted.path else 0)
+        response = await self.get(self.wanted.path or "/", prefix=None if self.wanted.path else PAGE)
         self.figures.add(catalog.NGINX_UP, 1.0)
         if not self.wanted.path:
             # 502, 503, 504: nginx runs, what is behind it does not.

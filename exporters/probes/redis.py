@@ -114,8 +114,10 @@ async def reply(reader: asyncio.StreamReader) -> str | ErrorReply:
         line = await reader.readline()
     except ValueError as error:  # so asyncio calls a line without an end
         raise down(Reason.GARBAGE) from error
+    if not line.endswith(b"\n"):
+        raise EOFError("closed")
     if not line.endswith(b"\r\n"):
-        raise down(Reason.GARBAGE) if line else EOFError("closed")
+        raise down(Reason.GARBAGE)
     kind, rest = line[:1], line[1:-2]
     if kind == b"+":
         return rest.decode("utf-8", "replace")

@@ -1,0 +1,24 @@
+"""What the probes' tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exporters.catalog.metric import Metric
+from exporters.probes.probe import Probe
+from exporters.probes.table import make
+from exporters.probes.verdict import Verdict
+from exporters.wanted import WantedProbe
+
+
+def wanted(kind: str, port: int, **more: Any) -> WantedProbe:
+    return WantedProbe(**{"service": "it", "kind": kind, "addresses": ("127.0.0.1",), "port": port, **more})
+
+
+def probe(kind: str, port: int, **more: Any) -> Probe:
+    return make(wanted(kind, port, **more))
+
+
+def figure(verdict: Verdict, metric: Metric, *labels: str) -> float | None:
+    """A reading of the service "it"; None when it is not there."""
+    return dict(verdict.rows.get(metric, ())).get(("it", *labels))
