@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -25,6 +26,8 @@ VERBS: dict[tuple[str, ...], tuple[str, str]] = {
     ("demo",): ("deploy.demo.cli:main", "run the whole suite on this machine; demo fail NODE, demo heal NODE"),
 }
 
+DAEMONS = {("exporter",), ("aggregator",)}
+
 # What shells say of a program that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -41,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for length in (2, 1):
         verb = tuple(words[:length])
         if verb in VERBS:
+            if verb in DAEMONS:
+                # Nothing has been read yet, so there is nothing to read again; its default would end the process.
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             try:
                 return load(VERBS[verb][0])(words[length:])
             except KeyboardInterrupt:  # before or after the time in which the verb listens for it

@@ -200,6 +200,8 @@ class App:
             notes.append("Nobody is told of alerts: no receiver has a URL (alerting.yaml says how to give it one)")
         if not self.prepared.groups:
             notes.append("No alert rules are loaded")
+        if trouble := self.store.trouble:
+            notes.append(f"The disk takes no samples, the newest are in memory only: {trouble}")
         notes += self.remote.notes()
         if self.rules.learning:
             notes.append("Just started: rules wait until every target was asked once")
@@ -232,7 +234,9 @@ class App:
         urls = self.prepared.config.urls
         self.outbox = Outbox(database, urls)
         self.outbox.adopt(urls, now_ms)
-        self.deliverer = Deliverer(self.outbox, ChildSender(), urls, self._clock)
+        self.deliverer = Deliverer(
+            self.outbox, ChildSender(), urls, self._clock, on_damaged=lambda now_ms: self.dispatcher.mend(now_ms)
+        )
         self.dispatcher = Dispatcher(
             database,
             self.outbox,

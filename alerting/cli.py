@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--listen", metavar="HOST:PORT", help="default: the hub's address and port in the inventory")
     parser.add_argument("--verbose", action="store_true", help="log what is only of interest when something is wrong")
     arguments = parser.parse_args(argv)
+    early = _Early()
     to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
     listen = None
     if arguments.listen is not None:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
     app = App(Options(arguments.config, arguments.data, listen), version=_version())
     try:
-        return asyncio.run(serve(app, ServiceManager(os.environ)))
+        return asyncio.run(serve(app, ServiceManager(os.environ), early))
     except ConfigError as error:
         sys.stderr.write(f"{error}\ntierwatch aggregator: the configuration cannot be used\n")
         return 2
@@ -67,7 +68,18 @@ def _version() -> str:
         return "dev"
 
 
-async def serve(app: App, manager: ServiceManager) -> int:
+class _Early:
+    """Remembers a SIGHUP that comes before the event loop listens for it."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        signal.signal(signal.SIGHUP, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.wanted = True
+
+
+async def serve(app: App, manager: ServiceManager, early: _Early | None = None) -> int:
     """Start, tell systemd, wait for a signal or a failure, stop. Returns the exit status."""
     stop, wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -75,6 +87,8 @@ async def serve(app: App, manager: ServiceManager) -> int:
         loop.add_signal_handler(number, stop.set)
     # From the first moment on: its default would end a process that is still starting.
     loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    if early is not None and early.wanted:
+        wanted.set()
     await app.start()
     release_startup_garbage()
     manager.tell("READY=1")

@@ -166,6 +166,10 @@ async def serve(app: App, manager: ServiceManager) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Whoever sends it wants the configuration read again; its default would end the process.
+    loop.add_signal_handler(
+        signal.SIGHUP, event, _log, logging.WARNING, "SIGHUP: an exporter is restarted, not reloaded"
+    )
     try:
         await app.start()
         release_startup_garbage()

@@ -95,6 +95,7 @@ class Dispatcher:
         self._silences = silences
         self._linger_ms = linger_ms
         self._state = store.load(database)
+        self._rewrite = False  # the file has lost what is known
         # Firing before the restart, and not seen since: they explain others, but are no news themselves.
         self._unconfirmed = set(self._state.active)
         self._presence = Presence(absent_after_ms)
@@ -160,6 +161,12 @@ class Dispatcher:
             self._loop = None
             with suppress(StorageError):
                 self.process(self._clock.now_ms())
+
+    def mend(self, now_ms: int) -> None:
+        """Somebody found the database damaged: the file goes aside; what is known, and what can still be read of the
+        messages, goes into a new one. Does nothing when the file is whole. Raises StorageError."""
+        with self._process_lock:
+            self._mend(now_ms)
 
     def process(self, now_ms: int) -> int | None:
         """Work on everything taken so far and on what time has made due; returns when to look again.
@@ -237,7 +244,9 @@ class Dispatcher:
         return min(wakes, default=None)
 
     def _write(self, policy: Policy, before: State, after: State, notices: Sequence[Notice], now_ms: int) -> None:
-        if not notices and not store.changed(before, after):
+        if self._rewrite:
+            before = State()
+        if not notices and not self._rewrite and not store.changed(before, after):
             return
         messages = [
             (notice, compose(notice, policy.cluster, now_ms, external_url=policy.external_url, zone=policy.zone))
@@ -247,6 +256,7 @@ class Dispatcher:
             store.save(connection, before, after)
             for notice, message in messages:
                 self._outbox.queue(connection, notice.receiver, notice.group_key, message, now_ms)
+        self._rewrite = False
         if messages:
             self._outbox.queued(notice.receiver for notice in notices)
             self._on_queued()
@@ -315,9 +325,16 @@ class Dispatcher:
         log.error("alerts cannot be written down, will try again: %s", error)
         if isinstance(error, DatabaseDamaged):
             with suppress(StorageError):
-                self._database.reopen_empty(now_ms)
-                with self._database.transaction() as connection:
-                    store.save(connection, State(), self._state)
+                self._mend(now_ms)
+
+    def _mend(self, now_ms: int) -> None:
+        aside = self._database.empty_if_damaged(now_ms)
+        if aside is None:
+            return
+        self._rewrite = True
+        with suppress(StorageError):
+            self._outbox.carry_over(aside)
+        self._write(self._policy, self._state, self._state, [], now_ms)
 
     def _call_wake(self) -> None:
         loop = self._loop

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from alerting.clock import Clock
 from alerting.notify.message import late
 from alerting.notify.outbox import Head, Outbox
 from alerting.notify.sender import Delivery, Sender
+from alerting.storage.database import DatabaseDamaged
 from alerting.storage.ports import StorageError
 from config.secrets import Secret
 
@@ -24,16 +25,27 @@ log = logging.getLogger(__name__)
 _LONGEST_SLEEP_S = 30.0
 _PRUNE_EVERY_S = 3600.0
 _AFTER_STORAGE_ERROR_S = 1.0
+_LOOK_AGAIN_S = 0.2
 
 
 class Deliverer:
     """``run`` it as a task; ``kick`` it from any thread when something was queued."""
 
-    def __init__(self, outbox: Outbox, sender: Sender, urls: Mapping[str, Sequence[Secret]], clock: Clock) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        urls: Mapping[str, Sequence[Secret]],
+        clock: Clock,
+        on_damaged: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """``on_damaged``, called on a worker thread with the time, mends a database that turned out damaged."""
         self._outbox = outbox
         self._sender = sender
         self._urls = urls
         self._clock = clock
+        self._on_damaged = on_damaged
+        self._unwritten: dict[tuple[str, int], str] = {}
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -58,6 +70,7 @@ class Deliverer:
                     sleep_s = await self._start_due()
                 except StorageError as error:
                     log.warning("the outbox cannot be read: %s", error)
+                    await self._mend(error)
                     sleep_s = _AFTER_STORAGE_ERROR_S
                 with suppress(TimeoutError):
                     async with asyncio.timeout(sleep_s):
@@ -79,7 +92,10 @@ class Deliverer:
         """Go on with other URLs; what waits is tried again at once. Raises StorageError, and then nothing changed."""
         async with self._reloading:
             # A try in flight belongs to the old URLs: its result must be written before the lines move.
-            await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+            while self._in_flight:
+                await asyncio.wait(self._in_flight.values(), timeout=_LOOK_AGAIN_S)
+                for error in self._unwritten.values():
+                    raise StorageError(f"what became of a message cannot be written down: {error}")
             await asyncio.to_thread(self._outbox.adopt, urls, self._clock.now_ms())
             self._urls = urls
         self.kick()
@@ -105,6 +121,7 @@ class Deliverer:
             return sleep_s
 
     async def _deliver(self, head: Head) -> None:
+        line = (head.receiver, head.url_index)
         try:
             delivery = await self._try(head)
             while True:
@@ -113,7 +130,10 @@ class Deliverer:
                     break
                 except StorageError as error:
                     # Not written down, the message would be sent again: keep the line busy until it is.
-                    log.warning("cannot write down that message %d was %s: %s", head.id, delivery.outcome, error)
+                    if line not in self._unwritten:
+                        log.warning("cannot write down that message %d was %s: %s", head.id, delivery.outcome, error)
+                    self._unwritten[line] = str(error)
+                    await self._mend(error)
                     await asyncio.sleep(_AFTER_STORAGE_ERROR_S)
             place = f"{head.receiver} (URL {head.url_index + 1})"
             if delivery.outcome == "delivered":
@@ -125,7 +145,8 @@ class Deliverer:
             else:
                 log.warning("could not tell %s, will try again: %s: %s", place, head.title, delivery.reason)
         finally:
-            self._in_flight.pop((head.receiver, head.url_index), None)
+            self._unwritten.pop(line, None)
+            self._in_flight.pop(line, None)
             self._wake.set()
 
     async def _try(self, head: Head) -> Delivery:
@@ -139,6 +160,11 @@ class Deliverer:
             # Not the error's text: it may quote the URL.
             log.warning("the sender failed in an unexpected way: %s", type(error).__name__)
             return Delivery("failed", f"internal error: {type(error).__name__}")
+
+    async def _mend(self, error: StorageError) -> None:
+        if isinstance(error, DatabaseDamaged):
+            with suppress(StorageError):
+                await asyncio.to_thread(self._on_damaged, self._clock.now_ms())
 
     def _call(self, function: object) -> None:
         loop = self._loop

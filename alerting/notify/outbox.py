@@ -8,17 +8,23 @@ as *lost* after three days. The methods block for the time of an SQLite commit: 
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from alerting.notify.message import Kind, Message
 from alerting.notify.sender import Delivery
 from alerting.notify.stats import ReceiverStats
-from alerting.storage.database import Database
+from alerting.storage.database import Database, Reader
+from alerting.storage.ports import StorageError
 from config.secrets import Secret
+
+log = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE message (
@@ -46,12 +52,19 @@ RETRY_MS = 60_000
 EAGER_MS = 6 * 3_600_000
 SLOW_RETRY_MS = 10 * 60_000
 GIVE_UP_MS = 3 * 86_400_000
+# And not before so many tries, which take a day: a clock that was set by years must not lose what waits.
+GIVE_UP_ATTEMPTS = 120
 # A message that the service itself refuses (not its sender, not the moment) must not hold up those behind it.
 REFUSED_ATTEMPTS = 3
 WAITING_PER_URL = 2000
 KEEP_MS = 30 * 86_400_000
 KEEP_ROWS = 20_000
 REASON_CHARACTERS = 300
+CARRIED_AT_ONCE = 256
+_COLUMNS = (
+    *("id", "receiver", "url_index", "url_digest", "group_key", "kind", "title", "body", "queued_ms", "attempts"),
+    *("next_ms", "state", "reason", "done_ms"),
+)
 
 State = Literal["waiting", "delivered", "lost"]
 
@@ -163,7 +176,9 @@ class Outbox:
         state: State = "waiting"
         if delivery.outcome == "delivered":
             state = "delivered"
-        elif now_ms - head.queued_ms >= GIVE_UP_MS or (not delivery.retry and attempts >= REFUSED_ATTEMPTS):
+        elif (now_ms - head.queued_ms >= GIVE_UP_MS and attempts >= GIVE_UP_ATTEMPTS) or (
+            not delivery.retry and attempts >= REFUSED_ATTEMPTS
+        ):
             state = "lost"
         self._database.execute(
             "UPDATE message SET attempts = ?, next_ms = ?, state = ?, reason = ?, done_ms = ? WHERE id = ?",
@@ -200,6 +215,28 @@ class Outbox:
             (max(0, min(limit, KEEP_ROWS)),),
         )
         return [JournalEntry(*row) for row in rows]
+
+    def carry_over(self, damaged: Path) -> None:
+        """Take what can still be read of another outbox's file into this one; logs what it was. Raises StorageError."""
+        reader = Reader(damaged)
+        saved = lost = 0
+        try:
+            columns = ", ".join(_COLUMNS)
+            for low in range(*_id_range(reader), CARRIED_AT_ONCE):
+                where = f"SELECT {columns} FROM message WHERE id BETWEEN ? AND ?"  # noqa: S608 - our own names
+                found, unread = _readable(reader, where, low, low + CARRIED_AT_ONCE - 1)
+                lost += unread
+                marks = ", ".join("?" * len(_COLUMNS))
+                insert = f"INSERT OR IGNORE INTO message ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+                for row in found:
+                    try:
+                        self._database.execute_many(insert, [row])
+                        saved += 1
+                    except StorageError:  # a state that is none
+                        lost += 1
+        finally:
+            reader.close()
+            log.warning("%s: %d messages were saved, %d could not be read", damaged, saved, lost)
 
     def stats(self, now_ms: int) -> dict[str, ReceiverStats]:
         """Numbers of each receiver since the start of the process; every configured receiver is there."""
@@ -251,6 +288,28 @@ class Outbox:
         with self._lock:
             stats = self._stats.get(receiver, ReceiverStats())
             self._stats[receiver] = stats.plus(queued, delivered, failed_attempts, given_up)
+
+
+def _id_range(reader: Reader) -> tuple[int, int]:
+    """The numbers of the messages, from the first on; as far as can be told."""
+    with suppress(StorageError):
+        ((low, high),) = reader.rows("SELECT min(id), max(id) FROM message")
+        if isinstance(low, int) and isinstance(high, int):
+            return max(low, high - KEEP_ROWS), high + 1
+    return 1, KEEP_ROWS + 1
+
+
+def _readable(reader: Reader, sql: str, low: int, high: int) -> tuple[list[tuple[Any, ...]], int]:
+    """The rows of a range of numbers, and how many places of it could not be read."""
+    try:
+        return reader.rows(sql, (low, high)), 0
+    except StorageError:
+        if low == high:
+            return [], 1
+    middle = (low + high) // 2
+    first, lost = _readable(reader, sql, low, middle)
+    second, more = _readable(reader, sql, middle + 1, high)
+    return first + second, lost + more
 
 
 def backoff_ms(message: int, attempts: int, age_ms: int) -> int:

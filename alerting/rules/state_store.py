@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from alerting.model.alert import Alert, AlertState
 from alerting.model.labels import Labels
-from alerting.storage.database import Database
+from alerting.storage.database import Database, DatabaseDamaged
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,8 @@ class SqliteStateStore:
         """Open or create. A damaged file is moved aside (Database says where). Raises StorageError."""
         self.database = Database(path, MIGRATIONS, now_ms=now_ms)
         self.database.empty_if_damaged(now_ms)
+        self._known: dict[str, tuple[Alert, ...]] = {}
+        self._rewrite = False  # the file has lost what is known
 
     def load(self) -> StoredStates:
         alerts: dict[str, list[Alert]] = {}
@@ -102,17 +104,31 @@ class SqliteStateStore:
             else:
                 alerts.setdefault(rule, []).append(alert)
         seen = self.database.rows("SELECT at_ms FROM alert_seen")
-        return StoredStates({rule: tuple(some) for rule, some in alerts.items()}, seen[0][0] if seen else None)
+        self._known = {rule: tuple(some) for rule, some in alerts.items()}
+        return StoredStates(dict(self._known), seen[0][0] if seen else None)
 
     def save(self, states: Mapping[str, Sequence[Alert]], now_ms: int) -> None:
+        """A file that turns out damaged is moved aside, and everything known written anew."""
+        try:
+            self._write(states, now_ms)
+        except DatabaseDamaged as error:
+            log.warning("%s", error)
+            self._rewrite = True
+            self.database.reopen_empty(now_ms)
+            self._write(states, now_ms)
+
+    def note(self, now_ms: int) -> None:
+        self.save({}, now_ms)
+
+    def _write(self, states: Mapping[str, Sequence[Alert]], now_ms: int) -> None:
+        changed = {**self._known, **states} if self._rewrite else states
         with self.database.transaction() as connection:
-            for rule, alerts in states.items():
+            for rule, alerts in changed.items():
                 connection.execute("DELETE FROM alert_states WHERE rule = ?", (rule,))
                 connection.executemany(_INSERT, [_row(rule, alert) for alert in alerts])
             connection.execute(_SEEN, (now_ms,))
-
-    def note(self, now_ms: int) -> None:
-        self.database.execute(_SEEN, (now_ms,))
+        self._rewrite = False
+        self._known.update((rule, tuple(alerts)) for rule, alerts in states.items())
 
     def close(self) -> None:
         self.database.close()

@@ -125,17 +125,18 @@ class Database:
             self._connection = self._connect()
             return self.moved_aside
 
-    def empty_if_damaged(self, now_ms: int) -> None:
-        """Read the whole file; when anything in it is damaged, go on with an empty one. For small files that must not
-        fail later. Raises StorageError."""
+    def empty_if_damaged(self, now_ms: int) -> Path | None:
+        """Read the whole file; when anything in it is damaged, go on with an empty one and return where it went. For
+        small files that must not fail later. Raises StorageError."""
         try:
             with self._lock, _our_errors(self.path, _DAMAGED_OR_SENSELESS):
                 ((found,),) = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
         except DatabaseDamaged as error:
             found = str(error)
-        if found != "ok":
-            log.warning("%s: %s", self.path, " ".join(str(found).split()))
-            self.reopen_empty(now_ms)
+        if found == "ok":
+            return None
+        log.warning("%s: %s", self.path, " ".join(str(found).split()))
+        return self.reopen_empty(now_ms)
 
     def close(self) -> None:
         with self._lock, _our_errors(self.path):

@@ -83,6 +83,11 @@ class Store:
         """
         return self._upkeep.flush(now_ms)
 
+    @property
+    def trouble(self) -> str:
+        """Why the last flush failed; empty when it did not."""
+        return self._upkeep.trouble
+
     def close(self) -> None:
         """Flush and let go of the file. Appending or asking afterwards is an error."""
         self._upkeep.close()

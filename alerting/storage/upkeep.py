@@ -38,6 +38,7 @@ class Upkeep:
         self.flushes = 0
         self.failures = 0
         self.last_flush_ms: int | None = None
+        self.trouble = ""
         self._disk = disk
         self._chunks = chunks
         self._registry = registry
@@ -96,6 +97,7 @@ class Upkeep:
             if self._failing:
                 log.warning("%s: writing again after %d failed flushes", self._disk.path, self._failing)
             self._failing = 0
+            self.trouble = ""
             return True
 
     def close(self) -> None:
@@ -112,6 +114,7 @@ class Upkeep:
         if self._failing % SAY_AGAIN == 0:
             log.warning("flush failed, samples stay in memory until the next one: %s", error)
         self._failing += 1
+        self.trouble = str(error)
         self.failures += 1
 
     def _write_tail(self) -> None:

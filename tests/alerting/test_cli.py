@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from alerting.app import App
-from alerting.cli import serve
+from alerting.cli import _Early, serve
 from config.daemon.notify import ServiceManager
 
 
@@ -120,3 +120,20 @@ async def test_a_configuration_taken_in_part_ends_the_process(app: StandIn, capl
         assert await task == 1
         assert app.calls == ["start", "reload", "stop"]
     assert "taken in part" in caplog.text
+
+
+async def test_a_wish_to_reload_from_before_the_loop_is_kept(app: StandIn) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        early = _Early()
+        os.kill(os.getpid(), signal.SIGHUP)
+        task = asyncio.get_running_loop().create_task(serve(cast(App, app), ServiceManager({}), early))
+        await app.started.wait()
+        await asyncio.sleep(0.05)
+        assert app.calls == ["start", "reload"]
+        task.cancel()
+        await asyncio.wait({task})
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, cast(Any, before))

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from alerting.clock import FakeClock
+from alerting.dispatch.dispatcher import Dispatcher
 from alerting.dispatch.store import open_database
 from alerting.notify.deliverer import Deliverer
 from alerting.notify.message import Message
@@ -18,6 +19,7 @@ from alerting.notify.sender import Delivery, FakeSender
 from alerting.storage.database import Database
 from alerting.storage.ports import StorageError
 from config.secrets import Secret
+from tests.alerting.dispatch.support import simple_policy
 
 NOW = 1_700_000_000_000
 A, B = Secret("json://a"), Secret("json://b")
@@ -157,3 +159,55 @@ async def test_prepare_reaches_the_sender_and_is_harmless_before_the_start(scene
     async with scene.running() as running:
         await asyncio.to_thread(running.prepare)
         await until(lambda: scene.sender.prepared == 1)
+
+
+async def test_a_reload_is_refused_in_words_while_a_result_cannot_be_written(scene: Scene) -> None:
+    scene.queue("one")
+
+    def full(*_: object) -> str:
+        raise StorageError("database or disk is full")
+
+    with patch.object(scene.outbox, "record", full):
+        async with scene.running() as deliverer:
+            for _ in range(2):
+                with pytest.raises(StorageError, match=r"what became of a message .* disk is full"):
+                    async with asyncio.timeout(3):
+                        await deliverer.reload({"phone": (B,)})
+    assert scene.sent(A) == ["one"]
+
+
+async def test_a_reload_waits_for_a_try_in_flight(scene: Scene) -> None:
+    scene.sender.delay_s = 0.5
+    scene.queue("one")
+    async with scene.running() as deliverer:
+        await deliverer.reload({"phone": (B,)})
+        assert scene.sent(A) == ["one"]
+
+
+async def test_a_database_damaged_while_running_is_mended_and_what_waits_is_told(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.sender.answer = lambda _url, _title: Delivery("failed")
+    scene.queue(*(f"message {number} " + "x" * 3000 for number in range(30)))
+    dispatcher = Dispatcher(scene.database, scene.outbox, simple_policy(), scene.clock)
+    scene.database.pragma("wal_checkpoint(TRUNCATE)")
+    file = scene.database.path
+    data = bytearray(file.read_bytes())
+    data[len(data) - 6 * 4096 :] = b"\x55" * (6 * 4096)
+    ((index,),) = scene.database.rows("SELECT rootpage FROM sqlite_master WHERE name = 'message_waiting'")
+    data[(index - 1) * 4096 : index * 4096] = b"\x55" * 4096  # read first, by whoever looks for what is due
+    file.write_bytes(data)
+    scene.database.pragma("shrink_memory")
+    deliverer = Deliverer(scene.outbox, scene.sender, URLS, scene.clock, on_damaged=dispatcher.mend)
+    scene.sender.answer = lambda _url, _title: Delivery("delivered")
+    task = asyncio.get_running_loop().create_task(deliverer.run())
+    async with asyncio.timeout(10):
+        while len(scene.sent(A)) < 20:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.wait({task})
+    assert "messages were saved" in caplog.text
+    assert len(list(file.parent.glob("alerts.db.corrupt-*"))) >= 1
+    numbers = [int(title.split()[1]) for title in scene.sent(A)]
+    assert numbers == sorted(set(numbers))
+    assert scene.database.rows("PRAGMA integrity_check(1)") == [("ok",)]
