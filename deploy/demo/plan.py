@@ -139,10 +139,9 @@ def make_plan(cluster: Cluster, folder: Path, receiver: tuple[str, int]) -> Plan
 def _exporter_command(name: str, folder: Path) -> tuple[str, ...]:
     board = BOARDS / name
     command = [*_tierwatch("exporter"), "--config", str(folder / "config"), "--node", name]
-    # The services are not here: a probe would call them down. The page says that nothing watches them.
-    command += ["--collector.disable", "services"]
-    # Seven nodes share this machine's ports: none of them listens on what its own node should.
-    command += ["--collector.disable", "ports"]
+    # The services are not here: a probe would call them down. The page says that nothing watches them. Seven nodes
+    # share this machine's ports: none of them listens on what its own node should. Its containers are no node's either.
+    command += ["--collector.disable", "services,ports,containers"]
     if not board.is_dir():
         return tuple(command)
     command += ["--path.board", str(board)]
