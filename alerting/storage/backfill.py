@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -29,6 +29,7 @@ from alerting.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+MOST_READ = 2_000_000  # places (rows x series) of the store looked at at once
 LANES = 256  # sources of imported blocks; two rectangles of one window lie in different ones
 
 
@@ -146,22 +147,41 @@ class _Store(Store):
 
     def _without_known(self, runs: Sequence[SeriesData]) -> list[SeriesData]:
         """What the store has no sample for at the same time."""
-        there = [series for run in runs for series in self._known.get(run.labels, ())]
-        if not there:
-            return list(runs)
-        start_ms = min(int(run.times[0]) for run in runs)
-        end_ms = max(int(run.times[-1]) for run in runs)
-        found = {data.labels: data.times for data in self._query.read(there, start_ms, end_ms)}
         fresh = []
-        for run in runs:
-            times = found.get(run.labels)
-            if times is None:
-                fresh.append(run)
-                continue
-            new = ~np.isin(run.times, times, assume_unique=True)
-            if new.any():
-                fresh.append(SeriesData(run.labels, run.times[new], run.values[new]))
+        for part in self._readable(runs):
+            there = [series for run in part for series in self._known.get(run.labels, ())]
+            start_ms = min(int(run.times[0]) for run in part)
+            end_ms = max(int(run.times[-1]) for run in part)
+            found = {data.labels: data.times for data in self._query.read(there, start_ms, end_ms)} if there else {}
+            for run in part:
+                times = found.get(run.labels)
+                if times is None:
+                    fresh.append(run)
+                    continue
+                new = ~np.isin(run.times, times, assume_unique=True)
+                if new.any():
+                    fresh.append(SeriesData(run.labels, run.times[new], run.values[new]))
         return fresh
+
+    def _readable(self, runs: Sequence[SeriesData]) -> Iterator[list[SeriesData]]:
+        """Some runs at a time, so that what the store has of them is read within bounds."""
+        start_ms = min((int(run.times[0]) for run in runs), default=0)
+        end_ms = max((int(run.times[-1]) for run in runs), default=0)
+        rows: dict[int, int] = {}
+        part: list[SeriesData] = []
+        cells = 0
+        for run in runs:
+            for series in self._known.get(run.labels, ()):
+                if series.source not in rows:
+                    blocks = self._sources[series.source].overlapping(start_ms, end_ms)
+                    rows[series.source] = sum(block.count for block in blocks)
+                cells += rows[series.source]
+            part.append(run)
+            if cells > MOST_READ:
+                yield part
+                part, cells = [], 0
+        if part:
+            yield part
 
     def _lane(self, target: tuple[str, str], labels: Iterable[Labels], taken: set[int]) -> int:
         """The source for a rectangle: where most of its series have been before, else one by the target's name."""

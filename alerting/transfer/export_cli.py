@@ -106,7 +106,11 @@ def _opened(name: str) -> Iterator[Callable[[str], object]]:
         yield lambda text: out.write(text.encode())
         out.flush()
         return
-    path = Path(name)
+    path = Path(name).resolve()
+    if path.exists() and not path.is_file():  # a pipe, a device: nothing that another file may take the place of
+        with path.open("wb") as stream:
+            yield lambda text: stream.write(text.encode())
+        return
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw:

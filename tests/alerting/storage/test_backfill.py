@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import SeriesData
+from alerting.storage import backfill as module
 from alerting.storage.backfill import Backfill, Written
 from alerting.storage.snapshot import Snapshot
 from alerting.storage.store import Store, StoreOptions
@@ -148,14 +150,14 @@ SAMPLES = st.dictionaries(st.integers(0, 40), st.sampled_from([0.0, 1.5, float("
 FILES = st.lists(st.dictionaries(st.integers(0, 4), SAMPLES, min_size=1, max_size=5), min_size=1, max_size=4)
 
 
-@given(FILES, st.sampled_from([1, 3, 60]))
+@given(FILES, st.sampled_from([1, 3, 60]), st.sampled_from([1, module.MOST_READ]))
 @settings(max_examples=60, deadline=None)
 def test_several_files_give_the_union_where_the_first_wins(
-    files: list[dict[int, dict[int, float]]], spread: int
+    files: list[dict[int, dict[int, float]]], spread: int, most_read: int
 ) -> None:
     start = NOW - 3 * WINDOW
     wanted: dict[Labels, dict[int, int]] = {}
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, mock.patch.object(module, "MOST_READ", most_read):
         path = Path(folder) / "metrics.db"
         for content in files:
             runs = [

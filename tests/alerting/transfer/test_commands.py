@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import io
+import os
 import sqlite3
 import subprocess
 import sys
@@ -127,6 +128,21 @@ def test_an_export_that_fails_leaves_nothing(data: Path, tmp_path: Path, capsys:
     for words in (["--match", "rate(x[5m])"], ["--match", "{"], ["--start", "yesterday"]):
         with pytest.raises(SystemExit):
             export_cli.main(["--data", str(data), "--out", "-", *words])
+
+
+def test_an_export_into_a_pipe_leaves_it_a_pipe_and_follows_a_link(filled: Path, tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "real.om")
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        assert export_cli.main(["--data", str(filled), "--out", str(pipe)]) == 0
+        assert reader.stdout is not None
+        piped = reader.stdout.read()
+    assert piped.endswith(b"# EOF\n")
+    assert pipe.is_fifo()
+    assert export_cli.main(["--data", str(filled), "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real.om").read_bytes() == piped
 
 
 def test_a_reader_that_goes_away_ends_an_export_quietly(filled: Path) -> None:
