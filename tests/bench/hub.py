@@ -43,9 +43,9 @@ def write_config(folder: Path, nodes: Mapping[str, tuple[str, int]], *, interval
     (folder / "rules").symlink_to(SHIPPED / "rules")
 
 
-def idle_config(folder: Path) -> None:
-    """Nothing to do but to answer: one node that is asked once an hour, no rules."""
-    write_config(folder, {"ONE": ("127.0.0.1", free_port())}, interval_s=3600, rules=False)
+def idle_config(folder: Path, *, rules: bool = False) -> None:
+    """Nothing to do but to answer: one node that is asked once an hour, and rules as seldom or none."""
+    write_config(folder, {"ONE": ("127.0.0.1", free_port())}, interval_s=3600, rules=rules)
 
 
 @contextmanager
