@@ -3,7 +3,7 @@
 Text lists series by series, blocks are made window by window: between both lies this file. It only ever grows; a run
 that finds one goes on after its last complete mark.
 
-    u8 kind | u32 length | u32 crc of the rest | the rest
+    u8 kind | u32 length | u32 crc of the kind and the rest | the rest
 
     'F' JSON: whose spool this is        'S' JSON: labels of the next series
     'D' i64 window | u32 samples | deflated byte planes of u32 series, i64 milliseconds, f64 values
@@ -142,7 +142,7 @@ class Spool:
         """Returns where ``data`` begins."""
         try:
             self._file.seek(self._end)
-            self._file.write(_HEAD.pack(kind, len(data), zlib.crc32(data)) + data)
+            self._file.write(_HEAD.pack(kind, len(data), zlib.crc32(data, zlib.crc32(kind))) + data)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         offset = self._end + _HEAD.size
@@ -182,7 +182,7 @@ class Spool:
             if length > _MOST:
                 return
             data = self._file.read(length)
-            if len(data) != length or zlib.crc32(data) != crc:
+            if len(data) != length or zlib.crc32(data, zlib.crc32(kind)) != crc:
                 return
             self._end += _HEAD.size + length
             yield kind, data

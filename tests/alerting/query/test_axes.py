@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.query.axes import ValueAxis, round_step, short, time_ticks
@@ -15,6 +15,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(NUMBERS, NUMBERS, st.integers(2, 8))
+@settings(deadline=None)
 def test_an_axis_holds_its_values(one: float, other: float, ticks: int) -> None:
     least, most = min(one, other), max(one, other)
     axis = ValueAxis.around(least, most, ticks)
@@ -81,6 +82,7 @@ def test_times_are_round_in_the_local_zone_also_when_summer_time_begins() -> Non
 
 
 @given(st.integers(0, 2**41), st.integers(0, 2**38), st.integers(1, 20))
+@settings(deadline=None)
 def test_times_lie_inside_and_are_not_too_many(start: int, length: int, most: int) -> None:
     ticks = time_ticks(start, start + length, most)
     assert len(ticks) <= most + 1

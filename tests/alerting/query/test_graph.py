@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.promql.value import format_value
@@ -120,6 +120,7 @@ VALUE = st.one_of(st.none(), st.floats(width=64))
     st.integers(5, 60),
     st.booleans(),
 )
+@settings(deadline=None)
 def test_anything_can_be_drawn_within_the_width(
     series: list[list[float | None]], width: int, height: int, unicode: bool
 ) -> None:
@@ -132,6 +133,7 @@ def test_anything_can_be_drawn_within_the_width(
 
 
 @given(st.lists(st.floats(-1000, 1000), min_size=2, max_size=40))
+@settings(deadline=None)
 def test_a_value_lies_where_the_axis_says(values: list[float]) -> None:
     """Every value of a single series has a dot within half a row of its height."""
     terminal = Terminal(100, 30, colour=False, unicode=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.model.labels import Labels
@@ -33,6 +33,7 @@ TIMES = st.sets(st.integers(0, 60), min_size=1).map(sorted)
 
 
 @given(st.lists(TIMES, min_size=1, max_size=8), st.sampled_from([3, 16_384]), st.sampled_from([8, 1 << 21]))
+@settings(deadline=None)
 def test_every_sample_is_in_exactly_one_table(times: list[list[int]], most_rows: int, most_cells: int) -> None:
     runs = [run(one) for one in times]
     seen: list[list[int]] = [[] for _ in runs]
