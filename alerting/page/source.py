@@ -12,6 +12,7 @@ from alerting.clock import Clock
 from alerting.dispatch.dispatcher import AlertView
 from alerting.model.alert import Alert
 from alerting.notify import outbox
+from alerting.page.services import CONTAINER_QUERY, PROBE_QUERY, by_service
 from alerting.page.status import JournalEntry, Known, TargetHealth, build_status
 from alerting.page.vitals import FLAGS, SPARK_MINUTES, SPARK_POINTS, SPARK_QUERY, VITALS, Figures
 from alerting.promql.errors import QueryError
@@ -30,6 +31,7 @@ _JOURNAL = 12
 _WAITING_TOO_LONG_MS = 60_000
 _VITALS = [(vital.key, parse(vital.query)) for vital in VITALS]
 _FLAGS = [parse(query) for query, _, _ in FLAGS]
+_SERVICES = (parse(PROBE_QUERY), parse(CONTAINER_QUERY))
 _SPARK = parse(SPARK_QUERY)
 
 
@@ -80,15 +82,19 @@ class PageSource:
         for index, expr in enumerate(_FLAGS):
             for node in self._by_node(expr, now_ms):
                 flags[node] = (*flags.get(node, ()), index)
-        return Figures(vitals, self._sparks(now_ms), flags), journal
+        services = by_service(*(self._vector(expr, now_ms) for expr in _SERVICES))
+        return Figures(vitals, self._sparks(now_ms), flags, services), journal
 
     def _by_node(self, expr: Expr, now_ms: int) -> dict[str, float]:
+        return {labels.get("node"): number for labels, number in self._vector(expr, now_ms) or ()}
+
+    def _vector(self, expr: Expr, now_ms: int) -> Vector | None:
         try:
             value = self._parts.query(expr, now_ms).value
         except (QueryError, StorageError) as error:
             log.warning("a figure of the page is missing: %s", error)
-            return {}
-        return {labels.get("node"): number for labels, number in value} if isinstance(value, Vector) else {}
+            return None
+        return value if isinstance(value, Vector) else None
 
     def _sparks(self, now_ms: int) -> Mapping[str, list[float | None]]:
         step_ms = SPARK_MINUTES * 60_000 // SPARK_POINTS

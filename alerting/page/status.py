@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alerting.model.alert import Alert
+from alerting.page.services import Seen, summed_up
 from alerting.page.vitals import FLAGS, VITALS, Figures, Vital
 from config.cluster import Cluster, Node, Service
 from config.flows import FlowState, flow_state
@@ -136,10 +137,8 @@ def _flow(name: str, known: Known, by_place: _Places) -> dict[str, str]:
         if _health(by_place, node) == "unknown":
             return None
         # A service that nothing watches is taken to run as long as its node does; the chips say it is not watched.
-        watched = by_place.get((node, service))
-        if watched is None or watched.health == "up":
-            return True
-        return False if watched.health == "down" else None
+        state = _service_seen(node, service, known, by_place).state
+        return None if state == "unknown" else state != "down"
 
     state = flow_state(flow, known.cluster, up)
     return {
@@ -199,7 +198,7 @@ def _node(name: str, node: Node, known: Known, by_place: _Places, firing: Sequen
         ],
         "spark": list(known.figures.sparks.get(name, ())) if health == "up" else [],
         "flags": [{"text": FLAGS[index][1], "help": FLAGS[index][2]} for index in known.figures.flags.get(name, ())],
-        "services": [_service(name, label, service, by_place, health) for label, service in node.services.items()],
+        "services": [_service(name, label, service, known, by_place) for label, service in node.services.items()],
     }
 
 
@@ -217,19 +216,20 @@ def _vital(vital: Vital, name: str, board: str, figures: Figures, health: Health
     }
 
 
-def _service(node: str, label: str, service: Service, by_place: _Places, node_health: Health) -> dict[str, Any]:
-    target = by_place.get((node, label))
-    state: str
-    if target is not None:
-        state, words = target.health, target.error or f"its own metrics endpoint is {target.health}"
-    elif node_health == "down":
-        state, words = "unknown", "its node is down"
-    else:
-        state, words = "unwatched", "nothing watches this service itself, only its node"
+def _service(node: str, label: str, service: Service, known: Known, by_place: _Places) -> dict[str, Any]:
+    seen = _service_seen(node, label, known, by_place)
     return {
         "name": label,
         "title": service.title or label,
         "port": service.port,
-        "state": state,
-        "help": words,
+        "state": seen.state,
+        "help": seen.words,
     }
+
+
+def _service_seen(node: str, label: str, known: Known, by_place: _Places) -> Seen:
+    target = by_place.get((node, label))
+    own = [Seen(target.health, target.error or f"its own metrics endpoint is {target.health}")] if target else []
+    if not own and _health(by_place, node) == "down":
+        return Seen("unknown", "its node is down")
+    return summed_up([*own, *known.figures.services.get((node, label), ())])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from alerting.page.services import ByService
 from config.thresholds import FILESYSTEM_USED, MEMORY_USED, Levels, temperature_levels
 
 Level = Literal["ok", "warning", "critical"]
@@ -122,11 +123,13 @@ ByNode = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the queries answered: vital key -> node -> value, spark per node, flags per node (index into FLAGS)."""
+    """What the queries answered: vital key -> node -> value, spark per node, flags per node (index into FLAGS), what
+    exporters say of services."""
 
     vitals: Mapping[str, ByNode]
     sparks: Mapping[str, list[float | None]]
     flags: Mapping[str, tuple[int, ...]]
+    services: ByService = field(default_factory=dict)
 
 
 NO_FIGURES = Figures({}, {}, {})

@@ -124,7 +124,7 @@ function spark(points) {
   return svg;
 }
 
-const SERVICE_WORDS = { up: "", down: " down", unknown: " unknown", unwatched: "" };
+const SERVICE_WORDS = { up: "", degraded: " degraded", down: " down", unknown: " unknown", unwatched: "" };
 const NODE_WORDS = { up: "up", warning: "up, look at it", critical: "up, in trouble", down: "down", unknown: "unknown" };
 
 function drawNode(node) {

@@ -5,6 +5,7 @@ from typing import Any
 
 from alerting.model.alert import Alert
 from alerting.model.labels import Labels
+from alerting.page.services import Seen, by_service
 from alerting.page.status import JournalEntry, Known, TargetHealth, build_status
 from alerting.page.vitals import NO_FIGURES, Figures
 from config.load import load_cluster
@@ -82,6 +83,41 @@ def test_a_service_that_nothing_watches_says_so() -> None:
     states = {service["name"]: service["state"] for service in node(page, "PI51")["services"]}
     assert states["kong"] == "unwatched"
     assert states["grafana"] == "down"
+
+
+def test_a_service_is_what_the_worst_of_those_who_look_says() -> None:
+    said = {
+        ("PI51", "kong"): [Seen("up", "its container kong runs")],
+        ("PI51", "nginx"): [Seen("up", "its container nginx runs"), Seen("down", "its check says down")],
+        ("PI51", "grafana"): [Seen("down", "its container grafana is down")],
+        ("PI51", "redis"): [Seen("unknown", "its check says unknown"), Seen("degraded", "its check says degraded")],
+    }
+    page = status([*all_up(), TargetHealth("PI51", "grafana", "up")], figures=Figures({}, {}, {}, said))
+    found = {service["name"]: (service["state"], service["help"]) for service in node(page, "PI51")["services"]}
+    assert found == {
+        "kong": ("up", "its container kong runs"),
+        "nginx": ("down", "its check says down"),
+        "grafana": ("down", "its container grafana is down"),
+        "redis": ("degraded", "its check says degraded"),
+        "prometheus": ("unwatched", "nothing watches this service itself, only its node"),
+    }
+    assert flow(page, "chat") == {**flow(page, "chat"), "state": "broken", "text": "cut at PI51/nginx"}
+
+
+def test_what_exporters_answer_about_services() -> None:
+    def series(value: float, **labels: str) -> tuple[Labels, float]:
+        return Labels.of({"node": "PI52", "service": "redis", **labels}), value
+
+    probes = [series(1, state="degraded"), series(1, state="on fire")]
+    containers = [series(0, name="cache"), series(1, name="cache-2")]
+    assert by_service(probes, containers) == {
+        ("PI52", "redis"): [
+            Seen("degraded", "its check says degraded"),
+            Seen("down", "its container cache is down"),
+            Seen("up", "its container cache-2 runs"),
+        ]
+    }
+    assert by_service(None, None) == {}
 
 
 def test_an_alert_that_another_explains_does_not_speak_in_the_verdict() -> None:
