@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporters.catalog import services as catalog
+from exporters.probes import files
+from exporters.probes.verdict import Reason, State, Verdict
+from exporters.probes.watch import outcome
+from tests.exporters.probes.support import figure, probe
+
+NOW = 1_795_000_000.0
+DAY = 86400.0
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporters.clock.wall", lambda: NOW)
+
+
+def write(path: Path, age: float, size: int = 1000) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x" * size)
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
+async def ask(folder: Path, kind: str = "backup-coordination", **more: Any) -> Verdict:
+    return await outcome(probe(kind, 0, **{"files": (f"{folder}/*.dump",), **more}), 3.0)
+
+
+async def test_a_fresh_backup(tmp_path: Path) -> None:
+    write(tmp_path / "old.dump", 2 * DAY)
+    write(tmp_path / "new.dump", 3600, 1200)
+    write(tmp_path / "next.dump.partial", 1)
+    verdict = await ask(tmp_path, max_age=1.5 * DAY, min_size=500)
+    assert (verdict.state, verdict.reason) == (State.UP, None)
+    assert figure(verdict, catalog.BACKUP_TIME, f"{tmp_path}/*.dump") == NOW - 3600
+    assert figure(verdict, catalog.BACKUP_SIZE, f"{tmp_path}/*.dump") == 1200.0
+
+
+@pytest.mark.parametrize(
+    ("age", "size", "reason"),
+    [(1.6 * DAY, 1000, Reason.STALE), (3600, 400, Reason.TOO_SMALL), (3600, 10, Reason.TOO_SMALL)],
+)
+async def test_a_backup_that_is_not_what_it_should_be(tmp_path: Path, age: float, size: int, reason: Reason) -> None:
+    for number in range(2, 6):
+        write(tmp_path / f"{number}.dump", number * DAY)
+    write(tmp_path / "1.dump", age, size)
+    verdict = await ask(tmp_path, max_age=1.5 * DAY)
+    assert (verdict.state, verdict.reason) == (State.DEGRADED, reason)
+
+
+async def test_no_backup_at_all(tmp_path: Path) -> None:
+    """A disk that is not mounted looks so too."""
+    for folder in (tmp_path, tmp_path / "not" / "mounted"):
+        verdict = await ask(folder)
+        assert (verdict.state, verdict.reason) == (State.DEGRADED, Reason.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "lines"), [("", None, 0), ("# nothing\n\n", None, 0), ("a\nb\n", Reason.DRIFT, 2)]
+)
+async def test_configuration_management(tmp_path: Path, text: str, reason: Reason | None, lines: int) -> None:
+    write(tmp_path / "last.dump", 3600)
+    (tmp_path / "drift").write_text(text)
+    verdict = await ask(tmp_path, "configuration-management", drift=str(tmp_path / "drift"), max_age=DAY)
+    assert verdict.reason is reason
+    assert figure(verdict, catalog.DRIFT_ITEMS) == lines
+    assert figure(verdict, catalog.RUN_TIME, f"{tmp_path}/*.dump") == NOW - 3600
+
+
+async def test_a_fallback_whose_model_is_gone(tmp_path: Path) -> None:
+    assert (await ask(tmp_path, "offline-fallback")).reason is Reason.MISSING
+    write(tmp_path / "model.dump", 900 * DAY)
+    assert (await ask(tmp_path, "offline-fallback")).state is State.UP
+
+
+async def test_a_folder_that_is_stuck_keeps_one_thread_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, entered = threading.Event(), []
+
+    def stuck(pattern: str) -> files.Found:
+        entered.append(pattern)
+        release.wait(10)
+        return files.Found(((NOW, 1),))
+
+    monkeypatch.setattr(files, "look", stuck)
+    asked = probe("backup-coordination", 0, files=("/nfs/*",))
+    for _ in range(3):
+        verdict = await outcome(asked, 0.05)
+        assert (verdict.state, verdict.reason) == (State.DOWN, Reason.TIMEOUT)
+    assert len(entered) == 1
+    release.set()
+    async with asyncio.timeout(5):
+        while (verdict := await outcome(asked, 0.5)).state is not State.UP:
+            pass
+    assert len(entered) <= 2

@@ -1,0 +1,159 @@
+"""Real servers for tests: Redis, PostgreSQL, nginx, dnsmasq; each with its own folder, on loopback, on a free port."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.support.peers import need
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with closing(socket.socket(socket.AF_INET, kind)) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come within {seconds:g} s"
+        time.sleep(0.05)
+
+
+@contextmanager
+def process(command: Sequence[str], folder: Path, *, user: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A server in the foreground, ended with SIGTERM, or killed when that does not help."""
+    identity = pwd.getpwnam(user) if user and os.getuid() == 0 else None
+    with (folder / "output.log").open("wb") as log:
+        started = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+            user=identity.pw_uid if identity else None,
+            group=identity.pw_gid if identity else None,
+            extra_groups=[] if identity else None,
+        )
+    try:
+        yield started
+    finally:
+        if started.poll() is None:
+            started.send_signal(signal.SIGINT if "postgres" in command[0] else signal.SIGTERM)
+            try:
+                started.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(started.pid, signal.SIGKILL)
+                started.wait(10)
+
+
+@contextmanager
+def redis(folder: Path, *options: str, port: int = 0) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    program = need("redis-server")
+    port = port or free_port()
+    command = (program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", *options)
+    with process(command, folder) as started:
+        within(10, lambda: accepts(port), "redis")
+        yield port, started
+
+
+@contextmanager
+def nginx(folder: Path, server: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """``server``: what stands in the server block."""
+    program = need("nginx")
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
+        "events { worker_connections 64; }\n"
+        f"http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n"
+        f" fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n"
+        f" server {{ listen 127.0.0.1:{port}; {server} }} }}\n"
+    )
+    with process((program, "-p", str(folder), "-c", str(folder / "nginx.conf")), folder) as started:
+        within(10, lambda: accepts(port), "nginx")
+        yield port, started
+
+
+@contextmanager
+def dnsmasq(folder: Path, *options: str) -> Iterator[int]:
+    program = need("dnsmasq")
+    port = free_port(socket.SOCK_DGRAM)
+    command = [program, "--keep-in-foreground", f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces"]
+    command += ["--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", f"--user={user_name()}", *options]
+    with process(command, folder) as started:
+        within(10, lambda: accepts(port) and started.poll() is None, "dnsmasq")
+        yield port
+
+
+def user_name() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+class Postgres:
+    """A cluster with a database "postgres"; superuser "owner" over the socket in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = Path(need("postgres")).resolve().parent
+        self.folder = folder
+        self.data = folder / "data"
+        self.port = free_port()
+        # postgres refuses to run as root.
+        self.user = "postgres" if os.getuid() == 0 else ""
+        if self.user:
+            shutil.chown(folder, self.user)
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        self._run("initdb", "-D", str(self.data), "-U", "owner", "--auth=trust", "--no-sync", "--no-locale")
+
+    def _run(self, program: str, *options: str) -> str:
+        identity = pwd.getpwnam(self.user) if self.user else None
+        done = subprocess.run(
+            [str(self.bin / program), *options],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            user=identity.pw_uid if identity else None,
+            group=identity.pw_gid if identity else None,
+            extra_groups=[] if identity else None,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def access(self, *lines: str) -> None:
+        """Who may connect how over TCP (pg_hba.conf)."""
+        text = "local all all trust\n" + "\n".join(lines) + "\n"
+        (self.data / "pg_hba.conf").write_text(text)
+
+    def psql(self, sql: str) -> str:
+        options = ("-h", str(self.folder), "-p", str(self.port), "-U", "owner", "-d", "postgres", "-qAtc", sql)
+        return self._run("psql", *options)
+
+    @contextmanager
+    def running(self, *settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        command = [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), "-h", "127.0.0.1"]
+        command += ["-k", str(self.folder), "-c", "fsync=off", "-c", "jit=off"]
+        command += [part for setting in settings for part in ("-c", setting)]
+        with process(command, self.folder, user=self.user) as started:
+            within(20, lambda: accepts(self.port), "postgres")
+            yield started
