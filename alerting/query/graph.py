@@ -134,7 +134,7 @@ class _Plot:
     def _place(self, at: int, value: float) -> tuple[int, int]:
         """The dot of a value; halves, because the distance of the bounds may be beyond a float."""
         low, high = self._axis.low / 2, self._axis.high / 2
-        share = (value / 2 - low) / (high - low)
+        share = (value / 2 - low) / ((high - low) or 1.0)
         wide = self._canvas.dots_wide - 1
         span = self._end_ms - self._start_ms
         across = (at - self._start_ms) / span * wide if span else wide / 2
