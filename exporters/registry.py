@@ -147,6 +147,10 @@ TABLE: Mapping[str, Entry] = {
     "sockstat": Entry(_roots("protocols:SockStat")),
     "softnet": Entry(_roots("protocols:SoftNet")),
     "stat": Entry(_roots("kernel:KernelCounters")),
+    "systemd": Entry(
+        lambda settings: _load("systemd:watched")(settings),
+        wanted=lambda settings: is_there(settings.roots.root("run/systemd/system")),
+    ),
     "textfile": Entry(
         lambda settings: _load("textfile:TextFiles")(settings.textfile_directory),
         wanted=lambda settings: settings.textfile_directory is not None,
