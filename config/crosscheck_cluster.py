@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from config.cluster import Cluster, Node, Service, Step
-from config.crosscheck_probe import check_probe
+from config.crosscheck_probe import DOMAIN, check_probe
 from config.problems import Problem
 from config.references import unknown
 from config.shape import dotted
@@ -55,6 +55,10 @@ class _ClusterCheck:
             if address in owners:
                 yield self._problem(path, f"{address} is the address of {owners[address]} too")
             owners.setdefault(address, owner)
+        resolves: Key = ("network", "router", "resolves")
+        name = cluster.network.router.resolves
+        if name and self._document.intact(resolves) and not DOMAIN.fullmatch(name):
+            yield self._problem(resolves, "expected a domain name such as example.org")
         if not self._document.intact(("network", "cidr")):
             return
         network = ipaddress.ip_network(cluster.network.cidr)

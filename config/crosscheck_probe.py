@@ -12,7 +12,7 @@ from config.shape import dotted
 from config.yamlfile import Document, Key
 
 _PATH = re.compile(r"/[!-~]*")
-_DOMAIN = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
+DOMAIN = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
 _WORD = re.compile(r"[!-~]*")
 _BLANK = Probe()
 # Ways to be late and to be asked too often.
@@ -47,7 +47,7 @@ def _values(probe: Probe) -> Iterator[tuple[str, str]]:
         yield "path", "expected a path that starts with / and has no spaces"
     if not _WORD.fullmatch(probe.host):
         yield "host", "expected a host name"
-    if probe.query and not _DOMAIN.fullmatch(probe.query):
+    if probe.query and not DOMAIN.fullmatch(probe.query):
         yield "query", "expected a domain name such as example.org"
     for pattern in (*probe.files, probe.drift):
         if pattern and not pattern.startswith("/"):
