@@ -42,7 +42,7 @@ def build_app(services: Services) -> web.Application:
         SeriesHandlers(services, pool),
         RuleHandlers(services),
         TargetHandlers(services),
-        StatusHandlers(services),
+        StatusHandlers(services, pool),
     ):
         app.add_routes(handlers.routes())
 

@@ -14,7 +14,7 @@ from multidict import MultiDict
 from alerting.api.answer import ApiError, invalid_parameter
 from alerting.model.matcher import Matcher
 from alerting.promql import nodes
-from alerting.promql.errors import QueryError
+from alerting.promql.errors import ExecutionError, QueryError
 from alerting.promql.parse import parse
 
 # Times beyond are cut: Grafana probes with milliseconds where seconds are meant (year 58864), Prometheus' own
@@ -123,6 +123,8 @@ class Params:
         """A query. Raises ApiError."""
         try:
             return parse(self.text(name))
+        except ExecutionError as error:
+            raise ApiError("execution", str(error)) from error
         except QueryError as error:
             raise invalid_parameter(name, str(error)) from error
 

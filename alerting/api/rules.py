@@ -117,9 +117,7 @@ def _group(group: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _rule(rule: RuleView, *, with_alerts: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": rule.name, "query": _query(rule.query)}
-    if rule.labels or rule.type == "alerting":
-        shown["labels"] = dict(rule.labels)
+    shown: dict[str, Any] = {"name": rule.name, "query": _query(rule.query), "labels": dict(rule.labels)}
     if rule.type == "alerting":
         shown |= {
             "state": rule.state,

@@ -41,7 +41,7 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
-            index, told = self._index()
+            index, told = index_of(self._services)
             names, warnings = cut(index.label_names(sets, start_ms, end_ms), limit)
             return success(names, (*told, *warnings))
 
@@ -57,7 +57,7 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets()
-            index, told = self._index()
+            index, told = index_of(self._services)
             values, warnings = cut(index.label_values(name, sets, start_ms, end_ms), limit)
             return success(values, (*told, *warnings))
 
@@ -72,17 +72,11 @@ class SeriesHandlers:
 
         def work(_: Patience) -> bytes:
             sets = params.matcher_sets(named=True)
-            index, told = self._index()
+            index, told = index_of(self._services)
             found, warnings = cut(index.series(sets, start_ms, end_ms), limit)
             return success([dict(labels) for labels in found], (*told, *warnings))
 
         return json_response(request, await self._pool.run(request, work))
-
-    def _index(self) -> tuple[SeriesIndex, list[str]]:
-        """What tells the series, and where it puts its warnings."""
-        told: list[str] = []
-        index = self._services.index
-        return (index.begin(None, told.append) if isinstance(index, IndexPerQuery) else index), told
 
     async def metadata(self, request: web.Request) -> web.Response:
         """Each metric with what the targets say of it; equal statements once."""
@@ -122,6 +116,13 @@ class SeriesHandlers:
             return success(found if limit < 0 else found[:limit])
 
         return json_response(request, await self._pool.run(request, work))
+
+
+def index_of(services: Services) -> tuple[SeriesIndex, list[str]]:
+    """What tells the series, and where it puts its warnings."""
+    told: list[str] = []
+    index = services.index
+    return (index.begin(None, told.append) if isinstance(index, IndexPerQuery) else index), told
 
 
 def _window(params: Params) -> tuple[int, int]:

@@ -32,13 +32,18 @@ class TargetHandlers:
         active = [
             _target(view)
             for view in self._services.targets.targets()
-            if state != "dropped" and pool in ("", view.target.job)
+            if state in ("", "any", "active") and pool in ("", view.target.job)
         ]
-        return json_response(request, success({"activeTargets": active, "droppedTargets": []}))
+        dropped = {} if state == "active" else dict.fromkeys(self._jobs(), 0)
+        return json_response(
+            request, success({"activeTargets": active, "droppedTargets": [], "droppedTargetCounts": dropped})
+        )
 
     async def scrape_pools(self, request: web.Request) -> web.Response:
-        jobs = sorted({view.target.job for view in self._services.targets.targets()})
-        return json_response(request, success({"scrapePools": jobs}))
+        return json_response(request, success({"scrapePools": self._jobs()}))
+
+    def _jobs(self) -> list[str]:
+        return sorted({view.target.job for view in self._services.targets.targets()})
 
 
 def _target(view: TargetView) -> dict[str, Any]:

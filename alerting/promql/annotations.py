@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from alerting.model.labels import quote
 from alerting.promql import nodes
-from alerting.promql.value import format_plain
+from alerting.promql.value import format_general
 
 MAX_ANNOTATIONS = 100
 
@@ -58,7 +58,7 @@ class Annotations:
             self._warnings[text] = None
 
     def invalid_quantile(self, quantile: float, about: nodes.Expr) -> None:
-        self._warn(f"quantile value should be between 0 and 1, got {_general(quantile)}", about)
+        self._warn(f"quantile value should be between 0 and 1, got {format_general(quantile)}", about)
 
     def bad_bucket(self, metric: str, label: str, about: nodes.Expr) -> None:
         self._warn(
@@ -102,25 +102,10 @@ def _forced_text(metric: str, place: str, what: _Forced) -> str:
     name = f" for metric name {quote(metric)}" if metric else ""
     return (
         f"PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see {_QUANTILE_HELP}){name}, "
-        f"from buckets {_general(what.least_bound)} to {_general(what.most_bound)}, "
-        f"with a max diff of {_general(what.most_change, 2)}, "
+        f"from buckets {format_general(what.least_bound)} to {format_general(what.most_bound)}, "
+        f"with a max diff of {format_general(what.most_change, 2)}, "
         f"over {what.samples} samples from {_moment(what.first_s)} to {_moment(what.last_s)}{place}"
     )
-
-
-def _general(value: float, digits: int | None = None) -> str:
-    """Go's %g, or %.Ng: an exponent from 1e21 on (from N digits on) and below 1e-4."""
-    if not math.isfinite(value) or value == 0:
-        return format_plain(value)
-    text = repr(value) if digits is None else f"{value:.{digits}g}"
-    most = 21 if digits is None else digits
-    exponent = math.floor(math.log10(abs(float(text))))
-    if -4 <= exponent < most:
-        return format_plain(float(text))
-    mantissa, _, power = f"{float(text):e}".partition("e") if "e" not in text else text.partition("e")
-    if "e" not in text:
-        mantissa = repr(float(text) / 10.0**exponent)
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(power):+03d}"
 
 
 def _moment(seconds: float) -> str:

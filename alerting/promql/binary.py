@@ -104,10 +104,11 @@ class _OneSide:
             crowded = (present[rows].sum(axis=0) > 1) & self._other_present
             if crowded.any():
                 column = int(np.argmax(crowded))
-                here = sorted(self._grid.labels[row] for row in rows if present[row, column])
+                here = [self._grid.labels[row] for row in rows if present[row, column]]
+                first, second = sorted(map(_shown, here[:2]))
                 raise ExecutionError(
                     f"found duplicate series for the match group {_shown(_group(here[0], matching))} on the {side} "
-                    f"hand-side of the operation: [{_shown(here[0])}, {_shown(here[1])}];many-to-many matching not "
+                    f"hand-side of the operation: [{first}, {second}];many-to-many matching not "
                     "allowed: matching labels must be unique on one side"
                 )
 

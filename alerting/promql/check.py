@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.model.regex import RegexError, compile_anchored
 from alerting.promql import nodes
-from alerting.promql.errors import QueryError
+from alerting.promql.errors import ExecutionError, QueryError
 from alerting.promql.nodes import ValueKind, unwrapped
 from alerting.promql.signatures import AGGREGATIONS, FUNCTIONS, REFUSED, REFUSED_AGGREGATIONS
 
@@ -17,7 +17,8 @@ _SPOKEN: dict[ValueKind, str] = {
 
 
 def check(expr: nodes.Expr) -> ValueKind:
-    """The type of an expression. Raises QueryError when it, or a part of it, can never be evaluated."""
+    """The type of an expression. Raises QueryError when it, or a part of it, can never be evaluated; ExecutionError
+    where Prometheus notices that only when it evaluates."""
     if isinstance(expr, nodes.NumberLiteral):
         return "scalar"
     if isinstance(expr, nodes.StringLiteral):
@@ -119,7 +120,7 @@ def _check_aggregate(expr: nodes.Aggregate) -> ValueKind:
     if expr.param is not None:
         _expect(expr.param, ("string" if expr.op == "count_values" else "scalar",), f"the parameter of {expr.op}")
     if expr.op == "count_values" and expr.param is not None and not literal_text(expr.param):
-        raise QueryError('invalid label name "" in count_values()')
+        raise ExecutionError('invalid label name ""')
     return "vector"
 
 
@@ -139,7 +140,9 @@ def _check_call(expr: nodes.Call) -> ValueKind:
         try:
             compile_anchored(literal_text(expr.args[4]))
         except RegexError as error:
-            raise QueryError(f"invalid regular expression in label_replace(): {error}") from error
+            raise ExecutionError(
+                f"invalid regular expression in label_replace(): {literal_text(expr.args[4])}"
+            ) from error
     if name == "label_join":
         _check_label_name(literal_text(expr.args[1]), "destination label name in label_join()")
         for arg in expr.args[3:]:
@@ -150,7 +153,7 @@ def _check_call(expr: nodes.Call) -> ValueKind:
 def _check_label_name(name: str, where: str) -> None:
     # Prometheus 3 allows any non-empty UTF-8 text as a label name.
     if not name:
-        raise QueryError(f'invalid {where}: ""')
+        raise ExecutionError(f"invalid {where}: ")
 
 
 def literal_text(expr: nodes.Expr) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from alerting.promql.errors import QueryError
+from alerting.promql.errors import ExecutionError, QueryError
 
 MAX_LENGTH = 65_536  # characters
 MAX_NESTING = 100  # brackets inside brackets
@@ -103,7 +103,7 @@ def _tokens(text: str) -> list[Token]:
         if kind != "space":
             tokens.append(Token(kind, match.group(), match.start()))
     if not tokens:
-        raise QueryError("no expression found in input", (1, 1))
+        raise QueryError(f"{'1:1' if text else 'unknown position'}: parse error: no expression found in input")
     if len(tokens) > MAX_TOKENS:
         raise QueryError(f"the query has {len(tokens)} tokens; at most {MAX_TOKENS} are accepted")
     return tokens
@@ -192,7 +192,7 @@ def _reencoded(text: str, token: Token) -> str:
         decoded = raw.decode()
     except UnicodeDecodeError as error:
         if re.search(r"\bcount_values\b", text):
-            raise QueryError(f'invalid label name "{token.text[1:-1]}"') from error
+            raise ExecutionError(f'invalid label name "{token.text[1:-1]}"') from error
         raise QueryError("the string literal is not valid UTF-8", position(text, token.start)) from error
     escaped = decoded.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

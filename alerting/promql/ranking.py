@@ -11,6 +11,7 @@ from alerting.promql import nodes
 from alerting.promql.aggregate import groups_of
 from alerting.promql.errors import ExecutionError
 from alerting.promql.grid import Grid, compact, empty
+from alerting.promql.value import format_general
 
 _INT64 = 2.0**63
 
@@ -20,12 +21,16 @@ def pick(expr: nodes.Aggregate, grid: Grid, limit: FloatArray) -> Grid:
 
     With one column the rows come in the order of their rank, as Prometheus gives them.
     """
-    bad = limit[~((limit > -_INT64) & (limit < _INT64))]
-    if len(bad):
-        shown = "NaN" if math.isnan(bad[0]) else ("+Inf" if bad[0] > 0 else "-Inf")
-        raise ExecutionError(f"Scalar value {shown} overflows int64" if shown != "NaN" else "Parameter value is NaN")
+    if (limit < 1).all():
+        return empty(grid.values.shape[1])
+    if np.isnan(limit).any():
+        raise ExecutionError("Parameter value is NaN")
+    if limit.min() <= -_INT64:
+        raise ExecutionError(f"Scalar value {format_general(float(limit.min()))} underflows int64")
+    if limit.max() >= _INT64:
+        raise ExecutionError(f"Scalar value {format_general(float(limit.max()))} overflows int64")
     whole = np.trunc(limit)
-    if not grid.labels or (whole < 1).all():
+    if not grid.labels:
         return empty(grid.values.shape[1])
     groups = groups_of(expr, grid.labels)
     if grid.values.shape[1] == 1:

@@ -106,3 +106,18 @@ def _exponent(value: float) -> str:
     text = np.format_float_scientific(value, trim="-", exp_digits=2)
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa.removesuffix('.')}e{exponent}"
+
+
+def format_general(value: float, digits: int | None = None) -> str:
+    """Go's %g, or %.Ng: an exponent from 1e21 on (from N digits on) and below 1e-4."""
+    if not math.isfinite(value) or value == 0:
+        return format_plain(value)
+    text = repr(value) if digits is None else f"{value:.{digits}g}"
+    most = 21 if digits is None else digits
+    exponent = math.floor(math.log10(abs(float(text))))
+    if -4 <= exponent < most:
+        return format_plain(float(text))
+    mantissa, _, power = f"{float(text):e}".partition("e") if "e" not in text else text.partition("e")
+    if "e" not in text:
+        mantissa = repr(float(text) / 10.0**exponent)
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(power):+03d}"

@@ -76,7 +76,14 @@ SAME_SHAPE = [
     "rules?type=record",
     "alerts",
     "targets",
+    "targets?state=active",
     "targets?state=dropped",
+    "targets?scrapePool=none",
+    "scrape_pools",
+    "query?query=up&lookback_delta=1m",
+    "query?query=up&timeout=10s",
+    "status/tsdb",
+    "status/walreplay",
     "status/buildinfo",
     "status/runtimeinfo",
     "status/config",
@@ -100,8 +107,43 @@ SAME_ANSWER = [
     "targets/metadata?metric=node_load1",
     "targets/metadata?metric=none",
     "format_query?query=sum(up)by(job)",
+    "query?query=up&time=1&lookback_delta=1h",
+    "label/__name__/values?match[]=up&match[]=nothing",
+    "label/node/values?match[]=nothing",
+    "label/node/values?start=1&end=2",
+    "labels?match[]=nothing",
+    "series?match[]=up&start=1&end=2",
+    "query_range?query=vector(1)&start=0&end=11000&step=1",
+    "query_range?query=time()&start=-5.5&end=5.5&step=1m0s",
+    "query_range?query=vector(time())&start=1&end=1&step=1e9",
+    "query_range?query=-vector(1.5e300)&start=1&end=3&step=1s500ms",
+    "query?query=label_replace(vector(1),'a','é\"\\\\','','')&time=1.5",
+    "query?query=vector(0.1%2B0.2)&time=1e3",
+    "query?query=time()&time=1970-01-01T00:00:01.25Z",
 ]
 SAME_ERROR = [
+    "query?query=label_replace(up,'a','b','c','(')",
+    "query?query=up&time=1970-01-01",
+    "query?query=up&time=-",
+    "query?query=up&timeout=-",
+    "query_range?query=up&start=x&end=2&step=1",
+    "query_range?query=up&start=1&end=x&step=1",
+    "query_range?query=up&start=1&end=2&step=x",
+    "query_range?query=up&start=1&end=2&step=1e300",
+    "query_range?query=up&start=1&end=2&step=1&timeout=x",
+    "query_range?query=up&start=1&end=11002&step=1",
+    "query_exemplars?query=up&start=x",
+    "query_exemplars?query=up&end=x",
+    "series?start=x&match[]=up",
+    "series?match[]={node=~'.*'}",
+    "label/node/values?end=x",
+    "label/node/values?match[]={}",
+    "metadata?limit=1.5",
+    "targets/metadata?limit=x",
+    "query?query=vector(1)*on()(vector(1)%20or%20label_replace(vector(1),'a','b','',''))",
+    "query?query=topk(1e300,up)",
+    "query?query=label_replace({job='node'},'__name__','x','','')",
+    "query?query=count_values('',up)",
     "query?query=up&time=abc",
     "query?query=up&timeout=abc",
     "query_range?query=up&end=1&step=1",
@@ -115,9 +157,40 @@ SAME_ERROR = [
     "series",
     "series?match[]={}",
     "labels?start=x",
-    "label/a-b/values",
     "metadata?limit=x",
     "rules?type=x",
+]
+# The words are the parser's own: the status and the kind of error are the same.
+SAME_KIND = [
+    "query?query=topk(NaN,up)",
+    "query_range?query='a'&start=1&end=2&step=1",
+    "query_range?query=up[5m]&start=1&end=2&step=1",
+    "query?query=",
+    "query?query=sum(",
+    "query?query=up)",
+    "query?query=up{",
+    "query?query=foo%20bar",
+    "query?query=nope(up)",
+    "query?query=rate(up)",
+    "query?query=up%20offset%20up",
+    "query?query={}",
+    "query?query=1==1",
+    "query?query=up{a=~'('}",
+    "query?query='a",
+    "query?query=up%20and%201",
+    "query?query=up[0s]",
+    "query?query=sum(up,up)",
+    "query_range?query=sum(&start=1&end=2&step=1",
+    "query_exemplars?query=sum(",
+    "format_query?query=sum(",
+    "format_query",
+    "series?match[]=sum(up)",
+    "series?match[]=up[5m]",
+    "series?match[]=up%20offset%201m",
+    "series?match[]=",
+    "labels?match[]=(",
+    "label/node/values?match[]=(",
+    "targets/metadata?match_target=(",
 ]
 # Added by newer versions of Prometheus than the one compared with, or only there.
 LATER = {"droppedTargetCounts", "hostname", "serverTime", "GOMEMLIMIT"}
@@ -144,10 +217,18 @@ class Both:
 def shape(value: Any) -> Any:
     """Keys and types; of lists the different shapes in them."""
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in sorted(value.items()) if key not in LATER}
+        # Newer versions also show the labels of a recording rule that has none.
+        kept = {key: item for key, item in value.items() if key not in LATER and (key, item) != ("labels", {})}
+        return {key: shape(item) for key, item in sorted(kept.items())}
     if isinstance(value, list):
         return sorted({repr(shape(item)) for item in value})
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def told(answer: tuple[int, Any]) -> tuple[int, str, str]:
+    """Status, kind and text of an error; the first letter of a sentence within has changed since 2.x."""
+    status, body = answer
+    return status, body.get("errorType", ""), body.get("error", "").replace("Invalid time value", "invalid time value")
 
 
 def free_port() -> int:
@@ -268,9 +349,10 @@ async def test_the_answers_are_alike(both: Both) -> None:
         mine, theirs = await both.ask(path)
         if mine != theirs:
             different.append(f"{path}\n  ours:   {mine}\n  theirs: {theirs}")
-    for path in SAME_ERROR:
+    for path in SAME_ERROR + SAME_KIND:
         mine, theirs = await both.ask(path)
-        if mine != theirs or theirs[0] < 400:
+        same = told(mine) == told(theirs) if path in SAME_ERROR else told(mine)[:2] == told(theirs)[:2]
+        if not same or theirs[0] < 400:
             different.append(f"{path}\n  ours:   {mine}\n  theirs: {theirs}")
     assert not different, "\n".join(different)
 

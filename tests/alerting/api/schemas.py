@@ -100,7 +100,7 @@ ALERTING_RULE = obj(
     },
     {"lastError": STRING},
 )
-RECORDING_RULE = obj({**_RULE, "type": const("recording")}, {"labels": LABELS, "lastError": STRING})
+RECORDING_RULE = obj({**_RULE, "labels": LABELS, "type": const("recording")}, {"lastError": STRING})
 GROUP = obj(
     {
         "name": STRING,
@@ -129,7 +129,15 @@ TARGET = obj(
         "scrapeTimeout": STRING,
     }
 )
-TARGETS = success(obj({"activeTargets": array(TARGET), "droppedTargets": {"type": "array", "maxItems": 0}}))
+TARGETS = success(
+    obj(
+        {
+            "activeTargets": array(TARGET),
+            "droppedTargets": {"type": "array", "maxItems": 0},
+            "droppedTargetCounts": {"type": "object", "additionalProperties": {"const": 0}},
+        }
+    )
+)
 BUILDINFO = success(
     obj(dict.fromkeys(("version", "revision", "branch", "buildUser", "buildDate", "goVersion"), STRING))
 )
@@ -138,11 +146,14 @@ RUNTIMEINFO = success(
         {
             "startTime": TIME,
             "CWD": STRING,
+            "hostname": STRING,
+            "serverTime": TIME,
             "reloadConfigSuccess": BOOLEAN,
             "lastConfigTime": TIME,
             "corruptionCount": NUMBER,
             "goroutineCount": NUMBER,
             "GOMAXPROCS": NUMBER,
+            "GOMEMLIMIT": NUMBER,
             "GOGC": STRING,
             "GODEBUG": STRING,
             "storageRetention": STRING,

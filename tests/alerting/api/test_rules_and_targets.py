@@ -42,6 +42,7 @@ async def test_rules(client: Client) -> None:
         {
             "name": "a:sum",
             "query": "sum(up)",
+            "labels": {},
             "health": "unknown",
             "evaluationTime": 0,
             "lastEvaluation": "0001-01-01T00:00:00Z",

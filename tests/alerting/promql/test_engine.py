@@ -9,12 +9,11 @@ import pytest
 from alerting.model.labels import Labels
 from alerting.model.series import STALE
 from alerting.promql import overtime
-from alerting.promql.annotations import _general
 from alerting.promql.engine import Engine
 from alerting.promql.errors import ExecutionError, QueryError, QueryTimeout
 from alerting.promql.inspect import metric_names, reach_ms, selectors
 from alerting.promql.parse import parse
-from alerting.promql.value import Matrix, Result, Scalar, String, Vector
+from alerting.promql.value import Matrix, Result, Scalar, String, Vector, format_general
 from tests.support.memory_querier import MemoryQuerier
 
 
@@ -245,7 +244,7 @@ def test_what_was_forced_on_buckets_is_told_in_one_sentence() -> None:
     ],
 )
 def test_numbers_in_annotations_are_written_as_go_does(value: float, digits: int | None, text: str) -> None:
-    assert _general(value, digits) == text
+    assert format_general(value, digits) == text
 
 
 @pytest.mark.parametrize(
