@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 WINDOW_MS = 600_000
 """Of each source read at once: a two-hour block is unpacked a dozen times, not a thousand times."""
 REQUEST_SAMPLES = 5000
-IDLE_S = 5.0
+IDLE_S = 2.0
 SAVE_S = 30.0
 REPEATED_MS = 2 * WINDOW_MS
 """After a start, as much after the saved cursor may have been sent before."""

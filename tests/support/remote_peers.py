@@ -67,6 +67,14 @@ class RemotePeer:
             self._process.kill()
             self._process.wait(timeout=20)
 
+    def go_away(self) -> None:
+        """As roughly as it can without forgetting what it took: VictoriaMetrics has no log and forgets seconds."""
+        if self.kind == "prometheus" or self._process is None:
+            self.kill()
+        else:
+            self._process.terminate()
+            self._process.wait(timeout=20)
+
     def settle(self) -> None:
         """What was taken is found from now on: VictoriaMetrics shows it after a second or so unless it is asked to."""
         if self.kind == "victoria-metrics":
