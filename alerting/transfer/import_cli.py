@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with _opened(arguments.file) as source:
             report, used = _run(source, arguments.data, options, progress, restart=arguments.restart)
-    except (StorageError, BadFile) as error:
+    except (StorageError, BadFile, OSError) as error:
         progress.end()
         sys.stderr.write(f"tierwatch import: {error}\n")
         return 1

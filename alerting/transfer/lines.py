@@ -137,6 +137,8 @@ class LineReader:
         if series is None:
             return
         if head is not None:
+            if len(self._heads) > 4 * self._max:  # the same series may be written in many ways
+                self._heads.clear()
             self._heads[head] = series
         self.tally.exemplars += head is None and b"# {" in line
         self._which.append(series)

@@ -19,6 +19,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -65,8 +66,8 @@ class Spool:
             file = path.open("r+b") if path.exists() else path.open("w+b")
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror or error}") from error
+        spool = cls(path, file, window_ms)
         try:
-            spool = cls(path, file, window_ms)
             going_on = spool._recover(owner)
             if not going_on:
                 file.truncate(0)
@@ -74,7 +75,7 @@ class Spool:
                 spool._append(b"F", json.dumps(owner).encode())
                 spool.put_mark({})
         except BaseException:
-            file.close()
+            spool.close()
             raise
         return spool, going_on
 
@@ -132,10 +133,11 @@ class Spool:
         return self._end
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take has been told; the next run starts at the last mark
+            self._file.close()
 
     def remove(self) -> None:
-        self._file.close()
+        self.close()
         self.path.unlink(missing_ok=True)
 
     def _append(self, kind: bytes, data: bytes) -> int:

@@ -17,6 +17,7 @@ import pytest
 
 from alerting.clock import SystemClock
 from alerting.model.labels import Labels
+from alerting.model.series import STALE_BITS
 from alerting.promql.engine import Engine
 from alerting.promql.parse import parse
 from alerting.promql.value import Matrix, Vector
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
 NOW = SystemClock().now_ms()
 START = NOW - 6 * 3_600_000
+GONE = Labels.of({"__name__": "gone", "job": "z"})
 QUERIES = (
     "timestamp(g)",
     "g",
@@ -70,6 +72,11 @@ def fill(path: Path) -> None:
             assert writer.append(at, values.copy())
             if source.random() < 0.02:
                 assert store.flush(at)
+    gone = store.source("scrape/gone")
+    gone.column(GONE)
+    for number in range(3):
+        assert gone.append(START + number * 5000, np.array([1.0]))
+    gone.close(START + 15_000)
     store.close()
 
 
@@ -121,7 +128,11 @@ def test_prometheus_answers_the_same_of_our_export_and_gives_it_back_whole(tmp_p
     done = tierwatch("import", "-", "--data", second, data=dumped.stdout)
     assert done.returncode == 0, done.stderr
     assert b"skipped" not in done.stdout
-    assert stored(second) == stored(first)
+    wanted_there = stored(first)
+    (end,) = wanted_there[GONE][3:]
+    assert end == (START + 15_000, STALE_BITS)
+    del wanted_there[GONE][3]  # Prometheus skips the line that tells it
+    assert stored(second) == wanted_there
 
 
 def test_an_import_killed_again_and_again_ends_as_if_it_never_was(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.model.labels import Labels
+from alerting.storage.ports import StorageError
 from alerting.transfer.lines import Chunk
 from alerting.transfer.spool import Spool
 
@@ -93,3 +95,18 @@ def test_cut_off_or_damaged_anywhere_it_goes_on_after_the_last_whole_mark(
         assert going_on
         assert len(contents(spool)) == (whole + 1) * len(ROWS)
         spool.close()
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_marked(tmp_path: Path) -> None:
+    write(tmp_path / "spool")
+    spool, _ = Spool.open(tmp_path / "spool", OWNER, WINDOW)
+    full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115 - closed with the spool
+    whole, spool._file = spool._file, full
+    whole.close()
+    with pytest.raises(StorageError, match="No space left on device; make room and run the same import again"):
+        spool.put(chunk(ROWS))
+    spool.close()
+    spool, going_on = Spool.open(tmp_path / "spool", OWNER, WINDOW)
+    assert going_on
+    assert len(contents(spool)) == 3 * len(ROWS)
+    spool.close()
