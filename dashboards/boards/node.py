@@ -9,7 +9,7 @@ from dashboards.columns import Column
 from dashboards.look import node_colours
 from dashboards.panels import House
 from dashboards.queries import NODES, PAGES, Query, pick, top
-from dashboards.sections import clock, health, jetson, network, raspberrypi, storage, vitals
+from dashboards.sections import clock, containers, health, jetson, network, raspberrypi, storage, vitals
 from dashboards.view import View
 from exporters.catalog import board as readings
 from exporters.catalog import own
@@ -39,7 +39,7 @@ def build(cluster: Cluster) -> Board:
     if view.family("raspberry-pi"):
         sections.append(raspberrypi.section(view, collapsed=True))
     disks = Section("Disks", [storage.table(view), *storage.work(view), *storage.health(view)], collapsed=True)
-    sections += [disks, network.section(view, collapsed=True, with_traffic=False)]
+    sections += [disks, network.section(view, collapsed=True, with_traffic=False), containers.section(view)]
     sections += [vitals.pressure(view), clock.section(view)]
     sections.append(Section("Exporter and identity", [*identity(view), *collectors(view)], collapsed=True))
     return Board(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,18 @@ from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
 from alerting.storage.store import Store, StoreOptions
 from config.load import Config
 from deploy.demo.plan import BOARDS, REPLAY
+from exporters.collector import Family
 from exporters.collectors.board import BoardSensors
+from exporters.collectors.containers import Containers
 from exporters.collectors.own import Identity
 from exporters.exposition import Renderer
 from exporters.registry import Settings, build
 from exporters.runner import Runner
 from exporters.sources.board import BoardPaths
+from exporters.sources.docker_watch import Known, View
+from tests.exporters.collectors.test_containers import DEAD, WEB
+from tests.exporters.sources.test_cgroups import RECORDED
+from tests.exporters.sources.test_cgroups import roots as recorded
 from tests.exporters.support import NOW, roots
 
 STEP_S = 15
@@ -93,12 +100,24 @@ async def _node_page(config: Config, name: str) -> bytes:
         for _ in range(150):
             page = Renderer().render(await runner.collect())
             if wanted in page:
-                return page
+                return page + Renderer().render(_containers())
             await asyncio.sleep(0.1)
     finally:
         for cleanup in reversed(cleanups):
             cleanup()
     raise AssertionError(f"{name}: no {wanted.decode()} within 15 s")
+
+
+def _containers() -> Sequence[Family]:
+    """One that runs, as recorded, and one that has ended."""
+    view = View(
+        reason="",
+        answered=0.0,
+        version="20.10.24",
+        api="1.41",
+        known={held.name: Known(held, seen=NOW) for held in (replace(WEB, cpu_quota=0, restarts=1), DEAD)},
+    )
+    return Containers(lambda: view, recorded(RECORDED), [], wall=lambda: NOW, clock=lambda: 1.0).collect()
 
 
 def _board(folder: Path) -> BoardSensors:
