@@ -74,7 +74,7 @@ def pages() -> Iterator[list[int]]:
         yield json.loads(server.stdout.readline())
     finally:
         server.kill()
-        server.wait()
+        server.communicate()
 
 
 def run(rounds: int) -> Cost:

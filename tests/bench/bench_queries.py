@@ -22,7 +22,7 @@ import time
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -44,6 +44,9 @@ class Client:
     def __init__(self, program: Running) -> None:
         self.program = program
         self._connection = http.client.HTTPConnection(program.base.removeprefix("http://"), timeout=120)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def ask(self, query: Asked, start_ms: int, end_ms: int) -> tuple[float, Answer]:
         """Seconds until the whole answer is here, and the answer."""
@@ -95,10 +98,11 @@ def measure(folder: Path, hours: float, queries: Iterable[Asked] | None = None) 
             home = Path(name)
             idle_config(home / "config")
             shutil.copytree(folder / "ours", home / "data")
-            clients = {OURS: Client(stack.enter_context(hub(home, ("tests.bench.hub_process", str(end_ms)))))}
+            programs = {OURS: stack.enter_context(hub(home, ("tests.bench.hub_process", str(end_ms))))}
             if available():
                 blocks = folder / "prometheus" / "data"
-                clients[THEIRS] = Client(stack.enter_context(prometheus(blocks, "global: {}\n")))
+                programs[THEIRS] = stack.enter_context(prometheus(blocks, "global: {}\n"))
+            clients = {name: stack.enter_context(closing(Client(program))) for name, program in programs.items()}
             _dashboard(clients, list(same), start_ms, end_ms, results)
             for program, client in clients.items():
                 results.resident[program] = max(client.program.resident_bytes(), results.resident.get(program, 0))

@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,14 @@ def ours(home: Path, days: float) -> Iterator[tuple[dict[str, Any], Running]]:
         raise SystemExit((home / "hub.log").read_text())
     finally:
         process.terminate()
-        process.wait(60)
+        process.communicate(timeout=60)
 
 
 def ask_everything(program: Running, end_ms: int) -> None:
     """All queries of the dashboards over the day before."""
-    client = Client(program)
-    for query in asked(DAY_MS / 1000):
-        client.ask(query, end_ms - DAY_MS, end_ms)
+    with closing(Client(program)) as client:
+        for query in asked(DAY_MS / 1000):
+            client.ask(query, end_ms - DAY_MS, end_ms)
 
 
 def remote_write(program: Running, store: Store, start_ms: int, end_ms: int) -> None:
