@@ -126,6 +126,10 @@ TABLE: Mapping[str, Entry] = {
     "filefd": Entry(_roots("kernel:FileHandles")),
     "filesystem": Entry(_file_systems),
     "hwmon": Entry(_board_roots("hwmon:HardwareMonitors")),
+    "kernel_log": Entry(
+        lambda settings: _load("kernel_log:watched")(settings),
+        wanted=lambda settings: is_there(settings.roots.root("dev/kmsg")),
+    ),
     "loadavg": Entry(_roots("kernel:LoadAverage")),
     "meminfo": Entry(_roots("memory:MemoryInfo")),
     "mmc": Entry(_board_roots("disks:MmcWear")),
