@@ -10,8 +10,11 @@ _BRAILLE = 0x2800
 
 
 class Canvas:
-    """``width`` x ``height`` letters. Dots are counted from the upper left corner. Of two series in one letter the one
-    drawn later is seen; single letters (``put``) are seen before all dots."""
+    """``width`` x ``height`` letters. Dots are counted from the upper left corner.
+
+    Where two series meet in a letter all dots are seen, in the colour of the one drawn later; single letters (``put``)
+    are seen before all dots.
+    """
 
     def __init__(self, width: int, height: int, *, braille: bool) -> None:
         self.width, self.height = width, height
@@ -33,9 +36,7 @@ class Canvas:
         column, row = x // self.across, y // self.down
         if not (0 <= column < self.width and 0 <= row < self.height):
             return
-        if self._owner[row][column] != series:
-            self._owner[row][column] = series
-            self._masks[row][column] = 0
+        self._owner[row][column] = series
         self._masks[row][column] |= _DOTS[x % self.across][y % self.down] if self._braille else 1
 
     def line(self, start: tuple[int, int], end: tuple[int, int], series: int) -> None:

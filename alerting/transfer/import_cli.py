@@ -36,8 +36,8 @@ Samples may be of any time and in any order. What the store has at a time alread
 series at one time in the file the first counts. Types, help texts and exemplars are not kept; histograms and summaries
 are kept as their series; native histograms are refused line by line.
 
-The aggregator must not run meanwhile. An import that was ended, by whatever, is gone on with by the same command; doing
-it again when it is done changes nothing.
+The aggregator must not run meanwhile. After an import was ended, by whatever, the same command goes on where it was;
+once more after the end changes nothing.
 """
 
 

@@ -164,11 +164,11 @@ def test_numbers_at_the_ends_of_what_a_float_holds_are_drawn() -> None:
         assert "*" in "".join(drawn([line(list(values))], PLAIN, len(values)))
 
 
-def test_a_canvas_keeps_to_its_size_and_the_later_series_is_seen() -> None:
+def test_a_canvas_keeps_to_its_size_and_where_series_meet_no_dot_is_lost() -> None:
     canvas = Canvas(3, 2, braille=True)
     canvas.line((-5, -5), (20, 20), 0)
-    canvas.dot(0, 0, 1)
+    canvas.dot(1, 0, 1)
     canvas.put(99, 99, 1, "x")
     rows = canvas.rows("ab")
     assert [len(row) for row in rows] == [3, 3]
-    assert rows[0][0] == ("⠁", 1)
+    assert rows[0][0] == ("⠙", 1)

@@ -151,7 +151,7 @@ FILES = st.lists(st.dictionaries(st.integers(0, 4), SAMPLES, min_size=1, max_siz
 
 
 @given(FILES, st.sampled_from([1, 3, 60]), st.sampled_from([1, module.MOST_READ]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_several_files_give_the_union_where_the_first_wins(
     files: list[dict[int, dict[int, float]]], spread: int, most_read: int
 ) -> None:

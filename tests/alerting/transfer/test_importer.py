@@ -133,7 +133,7 @@ SERIES = st.dictionaries(
 
 
 @given(SERIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_import_and_export_lose_nothing(series: dict[Labels, dict[int, float]]) -> None:
     samples: Samples = {
         one: sorted((NOW - age, value) for age, value in rows.items()) for one, rows in sorted(series.items())
@@ -178,7 +178,7 @@ def killed_at(step: int) -> Iterator[None]:
 
 
 @given(st.integers(0, 5), st.lists(st.integers(0, 60), min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_interrupted_anywhere_and_run_again_is_the_same_as_once_through(seed: int, kills: list[int]) -> None:
     text = text_of(some(seed, 4, 20))
     with mock.patch.object(importer, "READ_BYTES", 700), mock.patch.object(importer, "SPILL", 30):
