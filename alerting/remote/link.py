@@ -40,25 +40,30 @@ class RemoteStorage:
         self._clock = clock
         self._use = use
         self._version = version
-        self._remote = Remote()
+        self._reading: tuple[Endpoint | None, bool] = (None, False)
+        self._writing: tuple[Endpoint | None, float] = (None, 0.0)
         self._read: tuple[Http, FanOut] | None = None
         self._writer: RemoteWriter | None = None
         self._trouble = ""
 
     def apply(self, remote: Remote) -> None:
         """Take a configuration. What of it cannot be used is told in the log and by ``notes``; nothing is raised."""
-        before, self._remote = self._remote, remote
+        self._trouble = ""
+        reading, writing = (remote.query, remote.read_recent), (remote.write, remote.max_lag)
+        if reading != self._reading:
+            self._reading = reading if self._tried(self._switch_reading, remote) else (None, False)
+        if writing != self._writing:
+            self._writing = writing if self._tried(self._switch_writing, remote) else (None, 0.0)
+
+    def _tried(self, switch: Callable[[Remote], None], remote: Remote) -> bool:
+        """What cannot be used is off, and tried again at the next reload."""
         try:
-            if (before.query, before.read_recent) != (remote.query, remote.read_recent):
-                self._switch_reading(remote)
-            if (before.write, before.max_lag) != (remote.write, remote.max_lag):
-                self._switch_writing(remote)
+            switch(remote)
         except StorageError as error:
             self._trouble = str(error)
             event(log, logging.ERROR, "remote storage is not used", error=self._trouble)
-            self._remote = Remote()  # the next reload tries again
-        else:
-            self._trouble = ""
+            return False
+        return True
 
     def begin(self, _: float | None, warn: Callable[[str], None]) -> Session | Store:
         """What a query for series and labels asks."""
@@ -87,9 +92,7 @@ class RemoteStorage:
 
     def close(self) -> None:
         """Stop writing; what was sent is written down."""
-        self._switch_reading(Remote())
-        self._switch_writing(Remote())
-        self._remote = Remote()
+        self.apply(Remote())
 
     def _switch_reading(self, remote: Remote) -> None:
         before, self._read = self._read, None
@@ -115,7 +118,7 @@ class RemoteStorage:
         if remote.write is None:
             return
         try:
-            from alerting.remote.writer import RemoteWriter
+            from alerting.remote import writer
         except ModuleNotFoundError as error:
             raise StorageError(missing_library(error.name)) from error
         from alerting.remote.cursors import Cursors
@@ -125,8 +128,13 @@ class RemoteStorage:
         now_ms = self._clock.now_ms()
         http = Http(remote.write, self._version)
         cursors = Cursors(self._folder / DATABASE, _destination(remote.write), now_ms)
-        self._writer = RemoteWriter(
-            Follower(self._store), cursors, http, self._clock, max_lag_ms=round(remote.max_lag * 1000)
+        self._writer = writer.RemoteWriter(
+            Follower(self._store),
+            cursors,
+            http,
+            self._clock,
+            max_lag_ms=round(remote.max_lag * 1000),
+            idle_s=writer.IDLE_S,
         )
         self._writer.start()
         event(log, logging.INFO, "remote storage is written to", url=remote.write.url)

@@ -1,0 +1,175 @@
+"""Remote storage switched on and off by the configuration, and free of cost where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alerting import build
+from alerting.clock import FakeClock
+from alerting.model.labels import Labels
+from alerting.model.matcher import Matcher
+from alerting.promql.engine import Engine
+from alerting.promql.parse import parse
+from alerting.promql.value import Vector
+from alerting.remote import writer
+from alerting.remote.link import RemoteStorage
+from alerting.storage.store import Store, StoreOptions
+from config.load import load
+from config.remote import Endpoint, Remote
+from config.secrets import Secret
+from tests.alerting.remote.fake_server import Answer, FakeServer, matrix
+from tests.alerting.remote.received import Inbox
+from tests.config.support import ALERTING, changed, write
+
+NOW_MS = 1_700_000_000_000
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "IDLE_S", 0.01)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock(NOW_MS)
+        self.store = Store.open(folder / "metrics.db", StoreOptions(), NOW_MS)
+        self.engine = Engine(self.store)
+        self.remote = RemoteStorage(self.store, folder, self.clock, self.engine.use, "1")
+        self.inbox, self.other = Inbox(), Inbox()
+        self.server = FakeServer(self.answer)
+        self.server.up()
+
+    def answer(self, path: str, form: dict[str, list[str]], body: bytes) -> Answer:
+        if path.endswith("/write"):
+            inbox = self.other if path.startswith("/other") else self.inbox
+            return (204, {}, b"") if inbox.put(body) else (400, {}, b"out of order")
+        now = self.clock.now_ms() / 1000
+        text = str(now) if "timestamp" in form.get("query", [""])[0] else "7"
+        return matrix(({"__name__": "size", "node": "far"}, [(now, text)]))
+
+    def append(self, value: float = 1.0) -> None:
+        head = self.store.source("own")
+        head.column(Labels.of({"__name__": "size", "node": "near"}))
+        self.clock.advance(1)
+        assert head.append(self.clock.now_ms(), np.array([value]))
+
+    def nodes(self) -> list[str]:
+        value = self.engine.instant(parse("size"), self.clock.now_ms()).value
+        assert isinstance(value, Vector)
+        return [labels.get("node") for labels in value.labels]
+
+    def query(self, read_recent: bool = True) -> Remote:
+        return Remote(query=Endpoint(self.server.url, timeout=2.0), read_recent=read_recent)
+
+    def write(self, path: str = "/write") -> Remote:
+        return Remote(write=Endpoint(self.server.url + path, timeout=2.0))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.remote.close()
+    made.server.down()
+    made.store.close()
+
+
+def until(done: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_reload_switches_reading(world: World) -> None:
+    world.append()
+    assert world.nodes() == ["near"]
+    world.remote.apply(world.query())
+    assert world.nodes() == ["far", "near"]
+    world.remote.apply(world.query(read_recent=False))
+    assert world.nodes() == ["near"]
+    world.remote.apply(Remote())
+    assert world.nodes() == ["near"]
+    assert world.remote.stats().read is None
+    assert world.remote.begin(None, pytest.fail) is world.store
+
+
+def test_a_reload_switches_writing_and_each_receiver_gets_its_own(world: World) -> None:
+    world.remote.apply(world.write())
+    world.append()
+    until(lambda: world.inbox.count == 1)
+    world.remote.apply(Remote())
+    world.append()
+    world.remote.apply(world.write("/other/write"))  # it begins here
+    world.append()
+    until(lambda: world.other.count == 1)
+    world.remote.apply(world.write())  # it goes on where it stopped
+    until(lambda: world.inbox.count == 3)
+    stats = world.remote.stats().write
+    assert stats is not None
+    assert stats.tally.failed == 0
+
+
+def test_an_unchanged_configuration_disturbs_nothing(world: World) -> None:
+    world.remote.apply(world.write())
+    world.append()
+    until(lambda: world.inbox.count == 1)
+    world.remote.apply(world.write())
+    stats = world.remote.stats().write
+    assert stats is not None
+    assert stats.tally.sent == 1
+
+
+def test_what_is_wrong_is_noted(world: World, tmp_path: Path) -> None:
+    world.remote.apply(world.write())
+    world.append()
+    until(lambda: world.inbox.count == 1)
+    assert world.remote.notes() == []
+    world.server.down()
+    for _ in range(400):
+        world.append()
+    until(lambda: bool(world.remote.notes()))
+    (note,) = world.remote.notes()
+    assert note.startswith("Remote storage is 6m40s behind: ")
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    world.remote.apply(Remote(query=Endpoint("https://127.0.0.1:1", ca_file=tmp_path / "ca.pem")))
+    (note,) = world.remote.notes()
+    assert note.startswith("Remote storage is not used: ")
+    assert world.nodes() == ["near"]
+    world.remote.apply(Remote(query=Endpoint(world.server.url, (("X-Key", Secret("hunter2")),))))
+    assert world.nodes() == ["near"]
+    world.remote.begin(None, lambda _: None).series([[Matcher("a", "=", "b")]], 0, NOW_MS)
+    (note,) = world.remote.notes()
+    assert note.startswith("Remote storage does not answer")
+    assert "hunter2" not in note
+
+
+LIGHT = """
+import sys
+import alerting.app
+heavy = {"google.protobuf", "cramjam", "alerting.remote.fanout", "alerting.remote.http", "alerting.remote.writer"}
+found = heavy & set(sys.modules)
+assert not found, found
+"""
+
+
+def test_without_remote_storage_nothing_of_it_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_library_is_told_by_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = "  max_bytes: 2GiB\n  remote: {write_url: http://127.0.0.1:9/api/v1/write}\n"
+    config = load(write(tmp_path, alerting=changed(ALERTING, ("  max_bytes: 2GiB\n", block))), {})
+    assert build.rules_and_urls(config)[1] == []
+    monkeypatch.setattr(build, "_installed", lambda name: name != "cramjam")
+    (problem,) = build.rules_and_urls(config)[1]
+    assert str(problem).endswith("needs cramjam, which is not installed: pip install 'tierwatch[remote]'")
