@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alerting.storage.copying import Held, verify
 from alerting.storage.ports import StorageError
-from alerting.transfer.folder import DATABASES, DEFAULT, SAMPLES
+from alerting.transfer.folder import DATABASES, DEFAULT, SAMPLES, missing
 from alerting.transfer.progress import Progress
 
 _MIB = 1 << 20
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"tierwatch backup: {error}\n")
         return 1
     progress.end()
-    sys.stdout.write(f"{arguments.out}: {size / _MIB:.1f} MiB, checked\n")
+    sys.stdout.write(f"{arguments.out}: {size / _MIB:.1f} MiB, checked\n{missing(arguments.data)}")
     return 0
 
 

@@ -18,7 +18,7 @@ from alerting.promql.parse import parse
 from alerting.query.times import parse_moment
 from alerting.storage.ports import StorageError
 from alerting.storage.snapshot import Snapshot
-from alerting.transfer.folder import DEFAULT, SAMPLES
+from alerting.transfer.folder import DEFAULT, SAMPLES, missing
 from alerting.transfer.openmetrics import OpenMetricsWriter
 from alerting.transfer.progress import Progress
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     progress.end()
     says = sys.stderr if arguments.out == "-" else sys.stdout
-    says.write(f"exported {writer.samples:,} samples of {writer.series:,} series\n")
+    says.write(f"exported {writer.samples:,} samples of {writer.series:,} series\n{missing(arguments.data)}")
     if writer.endings_left_out:
         says.write(f"left out: {writer.endings_left_out:,} marks where a series ended\n")
     return 0

@@ -37,7 +37,7 @@ series at one time in the file the first counts. Types, help texts and exemplars
 are kept as their series; native histograms are refused line by line.
 
 The aggregator must not run meanwhile. After an import was ended, by whatever, the same command goes on where it was;
-once more after the end changes nothing.
+once more after the end changes nothing. Imported samples are not sent on to storage.remote.write_url.
 """
 
 

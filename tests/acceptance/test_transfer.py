@@ -209,6 +209,7 @@ def test_beside_a_running_aggregator(tmp_path: Path, node: NodePage, phone: Http
 
         saved = tierwatch("backup", "--data", running.data, "--out", tmp_path / "copy" / "data")
         assert saved.returncode == 0, saved.stderr
+        assert b"not in it: what the running aggregator" in saved.stdout
         assert {path.name for path in (tmp_path / "copy" / "data").iterdir()} == {
             "metrics.db",
             "states.db",

@@ -164,6 +164,17 @@ def test_a_backup_is_a_whole_store(filled: Path, tmp_path: Path, capsys: pytest.
     assert "exists already" in capsys.readouterr().err
 
 
+def test_what_a_running_aggregator_has_not_written_is_told(
+    filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (filled / "lock").open("w") as lock:
+        for running in (False, True):
+            if running:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            assert export_cli.main(["--data", str(filled), "--out", str(tmp_path / "out.om")]) == 0
+            assert ("not in it: what the running aggregator has yet to write" in capsys.readouterr().out) is running
+
+
 def test_a_backup_without_room_or_of_a_damaged_file_is_none(
     filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
