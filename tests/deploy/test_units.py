@@ -103,6 +103,22 @@ def test_the_drop_in_for_docker_grants_one_group_and_no_more(tree: Path) -> None
     assert float(found[1]) <= 3.0
 
 
+def test_the_drop_in_for_the_kernels_log_grants_one_capability_and_no_more(tree: Path) -> None:
+    drop_in = ROOT / "deploy" / "systemd" / "tierwatch-exporter-kernel-log.conf"
+    unit = tree / "etc" / "systemd" / "system" / "tierwatch-exporter.service"
+    place = unit.with_name("tierwatch-exporter.service.d") / "kernel-log.conf"
+    place.parent.mkdir()
+    place.write_text(drop_in.read_text())
+    assert verify(tree, unit.name) == (0, "")
+    assert settings(drop_in) == [("CapabilityBoundingSet", "CAP_SYSLOG"), ("AmbientCapabilities", "CAP_SYSLOG")]
+    assert "/dev/kmsg r" in values(unit, "DeviceAllow")
+    command = [need("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--root={tree}", unit.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stdout
+    assert float(found[1]) <= 3.0
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_the_program_takes_the_options_it_is_started_with(unit: Path) -> None:
     (start,) = values(unit, "ExecStart")
@@ -171,7 +187,15 @@ def test_the_aggregators_sandbox_leaves_it_its_own_metrics() -> None:
 def test_the_exporters_sandbox_hides_nothing_that_is_measured() -> None:
     """What each of these took from the page when the unit ran in a booted host; see the unit's comments."""
     exporter = dict(settings(ROOT / "deploy" / "systemd" / "tierwatch-exporter.service"))
-    for key in ("ProtectClock", "ProtectSystem", "ProtectHome", "ProtectProc", "ProcSubset", "PrivateUsers"):
+    for key in (
+        "ProtectClock",
+        "ProtectSystem",
+        "ProtectHome",
+        "ProtectProc",
+        "ProcSubset",
+        "PrivateUsers",
+        "ProtectKernelLogs",
+    ):
         assert exporter.get(key, "no") == "no"
     assert exporter.get("PrivateDevices", "no") == exporter.get("PrivateNetwork", "no") == "no"
     assert "adjtimex" in exporter["SystemCallFilter"]
