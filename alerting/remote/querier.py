@@ -109,11 +109,13 @@ class RemoteQuerier:
         if any(matcher.name == METRIC_NAME and matcher.op == "=" for matcher in matchers):
             # timestamp() takes the name away, and of one name every series still has labels of its own.
             seen = self._on_grid(asked, times, lookback_ms)
+            if not seen:
+                return []
             stamps = {_nameless(one): one for one in self._on_grid(f"timestamp({asked})", times, lookback_ms)}
             found = [_stamped(one, stamps.get(_nameless(one))) for one in seen]
         else:
             found = self.select(matchers, int(times[0]) - lookback_ms + 1, int(times[-1]))
-            seen = self._on_grid(asked, times, lookback_ms)
+            seen = self._on_grid(asked, times, lookback_ms) if found else []
         visible = {one.labels: np.isin(times, one.times) for one in seen}
         nowhere: BoolArray = np.zeros(len(times), np.bool_)
         marked = [_marked(one, times, visible.get(one.labels, nowhere), lookback_ms) for one in found]
