@@ -202,6 +202,8 @@ class App:
             notes.append("No alert rules are loaded")
         if trouble := self.store.trouble:
             notes.append(f"The disk takes no samples, the newest are in memory only: {trouble}")
+        if self.outbox.in_memory:
+            notes.append("The disk takes nothing: what people were told since is known in memory only")
         notes += self.remote.notes()
         if self.rules.learning:
             notes.append("Just started: rules wait until every target was asked once")

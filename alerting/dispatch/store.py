@@ -50,8 +50,9 @@ class State:
 
 def open_database(path: Path, now_ms: int) -> Database:
     """The file of outbox, journal and dispatcher (``alerts.db``). One that is damaged inside is moved aside like one
-    that cannot be opened, so that the aggregator always starts. Raises StorageError."""
-    database = Database(path, MIGRATIONS, now_ms=now_ms)
+    that cannot be opened, so that the aggregator always starts. While the disk is full it goes on in memory: people are
+    told all the same. Raises StorageError."""
+    database = Database(path, MIGRATIONS, now_ms=now_ms, memory_when_full=True)
     database.empty_if_damaged(now_ms)
     return database
 

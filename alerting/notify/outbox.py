@@ -134,6 +134,11 @@ class Outbox:
             self._digests = before
             raise
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the disk is full, and what was queued and told since is in memory only."""
+        return self._database.in_memory
+
     def has_urls(self, receiver: str) -> bool:
         """Whether anybody is told when this receiver is."""
         return bool(self._digests.get(receiver))

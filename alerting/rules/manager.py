@@ -16,7 +16,7 @@ from alerting.model.alert import Alert, AlertSink
 from alerting.rules.definitions import Group
 from alerting.rules.expressions import affected
 from alerting.rules.group import Outcome, RuleState, RunningGroup, Surroundings, resolved_now
-from alerting.rules.restore import OUTAGE_TOLERANCE_MS, restored
+from alerting.rules.restore import OUTAGE_TOLERANCE_MS, after_leap, restored
 from alerting.rules.state_store import AlertStateStore
 from alerting.rules.views import GroupView, group_view
 from alerting.storage.ports import StorageError
@@ -96,6 +96,7 @@ class RuleManager:
         self._settled_ms: int | None = None
         self._last_turn = (self._started_ms, around.monotonic())
         self._noted_ms = self._started_ms
+        self._saving_fails = False
         self._orphans: list[Alert] = []
         self._forget: set[str] = set()
         self._slots: dict[str, int] = {}
@@ -243,6 +244,10 @@ class RuleManager:
         if abs(jump) > JUMP_MS:
             log.warning("the clock jumped by %.0f s; rules hold their states for %d s", jump / 1000, SETTLE_MS // 1000)
             self._settled_ms = self._last_turn[0] + SETTLE_MS
+            for state in (state for group in self._groups for state in group.rules if state.alerts):
+                alerts = {labels: after_leap(alert, round(jump)) for labels, alert in state.alerts.items()}
+                state.set_alerts(alerts, self._last_turn[0])
+                state.unsaved = True
 
     def _still_learning(self) -> bool:
         if self._settled_ms is not None and self._clock.now_ms() >= self._settled_ms:
@@ -273,13 +278,19 @@ class RuleManager:
         try:
             await asyncio.to_thread(self._store.save, {**{rule: [] for rule in forget}, **rows}, now_ms)
         except StorageError as error:
-            self.stats.store_errors += 1
-            log.warning("alert states could not be saved: %s", error)
+            self._not_saved(error)
             return
+        self._saving_fails = False
         self._noted_ms = now_ms
         self._forget -= forget
         for state in states:
             state.unsaved = False
+
+    def _not_saved(self, error: StorageError) -> None:
+        self.stats.store_errors += 1
+        if not self._saving_fails:
+            log.warning("alert states cannot be saved, they are in memory until they can: %s", error)
+        self._saving_fails = True
 
     async def _note(self) -> None:
         now_ms = self._clock.now_ms()
@@ -289,8 +300,7 @@ class RuleManager:
         try:
             await asyncio.to_thread(self._store.note, now_ms)
         except StorageError as error:
-            self.stats.store_errors += 1
-            log.warning("the time of the alert states could not be saved: %s", error)
+            self._not_saved(error)
 
     def evaluate_now(self, names: Iterable[str]) -> None:
         """Evaluate the rules that read one of these metrics as soon as possible, not only at their next time."""

@@ -11,6 +11,7 @@ import logging
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,10 +22,13 @@ from alerting.storage.ports import StorageError
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
-# The low byte of sqlite_errorcode is the primary code (https://www.sqlite.org/rescode.html).
+# Primary result codes, https://www.sqlite.org/rescode.html.
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # Also what SQLite says of a header or a schema that it cannot make sense of ("unsupported file format").
 _DAMAGED_OR_SENSELESS = _DAMAGED | {sqlite3.SQLITE_ERROR}
+# A disk that takes nothing: full, broken, or mounted read-only after an error.
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+TRY_DISK_S, PATIENCE_S = 5.0, 60.0
 _COLUMNS = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
@@ -41,6 +45,10 @@ class Database:
     ``migrations`` are SQL scripts; ``user_version`` counts how many have run, so a new one is only ever appended.
     A file that SQLite calls damaged is moved aside (``NAME.corrupt-<now_ms>``) and an empty one takes its place:
     ``moved_aside`` then says where it went. A file made by a newer version is refused, never touched.
+
+    ``memory_when_full``, for a small file whose changes cannot wait: the transaction that the disk refuses fails, and
+    the next ones work on a copy in memory, which is written back as soon as the disk takes it. What is only there is
+    lost with the process.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Database:
         page_size: int = 4096,
         incremental_vacuum: bool = False,
         checkpoint_pages: int = 1000,
+        memory_when_full: bool = False,
     ) -> None:
         """Open or create. ``checkpoint_pages`` 0 leaves checkpoints to ``checkpoint()``. Raises StorageError."""
         self.path = path
@@ -62,6 +71,10 @@ class Database:
         self._checkpoint_pages = checkpoint_pages
         self._lock = threading.RLock()
         self._in_transaction = False
+        self._memory_when_full = memory_when_full
+        self._file: sqlite3.Connection | None = None
+        self._try_s = 0.0
+        self._back_s = -PATIENCE_S
         try:
             self._connection = self._connect()
         except DatabaseDamaged as error:
@@ -78,14 +91,17 @@ class Database:
         with self._lock, _our_errors(self.path):
             if self._in_transaction:
                 raise StorageError(f"{self.path}: a transaction inside a transaction")
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._write_back()
             self._in_transaction = True
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(sqlite3.Error):  # after a full disk SQLite may have rolled back already
                     self._connection.execute("ROLLBACK")
+                if _primary(error) in _FULL:
+                    self._go_on_in_memory(error)
                 raise
             finally:
                 self._in_transaction = False
@@ -93,7 +109,45 @@ class Database:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and fetch everything. Raises StorageError."""
         with self._lock, _our_errors(self.path):
+            self._write_back()
             return self._connection.execute(sql, parameters).fetchall()
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether what was written last is in memory only, see ``memory_when_full``."""
+        return self._file is not None
+
+    def _go_on_in_memory(self, error: BaseException) -> None:
+        if not self._memory_when_full or self._file is not None:
+            return
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        copy.text_factory = _text
+        try:
+            self._connection.backup(copy)
+            copy.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error:  # the disk cannot be read either
+            copy.close()
+            return
+        log.error("%s: %s; going on in memory until the disk takes it", self.path, error)
+        self._file, self._connection = self._connection, copy
+        now = time.monotonic()
+        # A disk that has room for a little only must not be tried, and told of, all the time.
+        self._try_s = now + (TRY_DISK_S if now - self._back_s > PATIENCE_S else PATIENCE_S)
+
+    def _write_back(self) -> None:
+        """Everything in memory to disk, in one transaction, when it is time to try again."""
+        if self._file is None or self._in_transaction or time.monotonic() < self._try_s:
+            return
+        self._try_s = time.monotonic() + TRY_DISK_S
+        try:
+            self._connection.backup(self._file)
+        except sqlite3.Error as error:
+            log.debug("%s: %s", self.path, error)
+            return
+        self._connection.close()
+        self._connection, self._file = self._file, None
+        self._back_s = time.monotonic()
+        log.warning("%s: on disk again, with all that was in memory", self.path)
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement as a transaction of its own; returns the number of rows it changed."""
@@ -119,7 +173,7 @@ class Database:
         """Move a file that turned out damaged aside and go on with an empty one; returns where it went."""
         with self._lock:
             with suppress(sqlite3.Error):
-                self._connection.close()
+                self._close()
             self.moved_aside = move_aside(self.path, now_ms)
             log.warning("%s: damaged; moved to %s, starting empty", self.path, self.moved_aside)
             self._connection = self._connect()
@@ -140,7 +194,17 @@ class Database:
 
     def close(self) -> None:
         with self._lock, _our_errors(self.path):
-            self._connection.close()
+            self._try_s = 0.0
+            self._write_back()
+            if self._file is not None:
+                log.error("%s: the disk does not take what is in memory, it is lost", self.path)
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         with _our_errors(self.path):
@@ -253,6 +317,12 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
+def _primary(error: BaseException) -> int | None:
+    """SQLite's primary result code; the low byte of the extended one."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
 @contextmanager
 def _our_errors(path: Path, damaged: Collection[int] = _DAMAGED) -> Iterator[None]:
     try:
@@ -260,7 +330,6 @@ def _our_errors(path: Path, damaged: Collection[int] = _DAMAGED) -> Iterator[Non
     except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
         raise DatabaseDamaged(f"{path}: text that is no UTF-8") from error
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is not None and code & 0xFF in damaged:
+        if _primary(error) in damaged:
             raise DatabaseDamaged(f"{path}: {error}") from error
         raise StorageError(f"{path}: {error}") from error

@@ -42,6 +42,10 @@ class Rows:
         low = min(max(first - self.first, 0), len(self.times))
         return Rows(self.first + low, self.ids, self.times[low:], self.values[low:]) if low else self
 
+    def up_to(self, count: int) -> Rows:
+        """The first so many."""
+        return Rows(self.first, self.ids, self.times[:count], self.values[:count])
+
     def within(self, start_ms: int, end_ms: int) -> Rows:
         """Those in a window, ends included; for rows whose times ascend."""
         low = int(self.times.searchsorted(start_ms))

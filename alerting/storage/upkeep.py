@@ -22,6 +22,7 @@ from alerting.storage.tail import TailWriter
 
 log = logging.getLogger(__name__)
 
+ROWS_AT_ONCE = 64  # of each source: five minutes at the shipped interval
 SEALS_AT_ONCE = 2  # sources a flush seals: the work of a node's page is some ten milliseconds
 DROPS_AT_ONCE = 16  # blocks a flush drops
 REST_FLUSHES = 75  # between two looks for what is too old
@@ -118,15 +119,23 @@ class Upkeep:
         self.failures += 1
 
     def _write_tail(self) -> None:
+        """In pieces, when much has gathered because the disk refused: one that it refuses again has cost little."""
+        while self._write_some():
+            pass
+
+    def _write_some(self) -> bool:
+        """Whether there is more."""
         parts: dict[int, Rows] = {}
+        more = False
         for source in list(self._sources.values()):
             with source.head.lock:
                 rows = source.head.rows(source.head.saved)
             if len(rows.times):
-                parts[source.id] = rows
+                parts[source.id] = rows.up_to(ROWS_AT_ONCE)
+                more = more or len(rows.times) > ROWS_AT_ONCE
         series, sources = self._registry.unsaved(), dict(self._unsaved_sources)
         if not (parts or series or sources or self._old_groups):
-            return
+            return False
         if not self._group or self._next_row - self._group >= self._options.key_every:
             self._tail.restart()
             self._group = self._next_row
@@ -146,6 +155,7 @@ class Upkeep:
             head = self._sources[source_id].head
             with head.lock:
                 head.saved = max(head.saved, rows.end)
+        return more
 
     def _step(self, now_ms: int) -> None:
         self._delete_doomed()

@@ -18,7 +18,7 @@ from alerting.promql.errors import QueryTimeout
 from alerting.promql.nodes import Expr
 from alerting.promql.parse import parse
 from alerting.rules.group import RING_SIZE, RunningGroup
-from alerting.rules.manager import LEARNING_LIMIT_MS, NOTE_EVERY_MS, SETTLE_MS
+from alerting.rules.manager import LEARNING_LIMIT_MS, NOTE_EVERY_MS, SETTLE_MS, RuleManager
 from alerting.rules.state_store import MemoryStateStore, SqliteStateStore, StoredStates
 from alerting.storage.ports import StorageError
 from tests.alerting.rules.world import Listener, World
@@ -570,3 +570,57 @@ async def test_a_restart_at_any_point_changes_nothing_of_what_is_told(tmp_path: 
     assert len(plain) > 8
     for position in range(0, len(LIFE), 3):
         assert await told_in_a_life(folders[position + 1], position) == plain
+
+
+WAITING = """
+groups:
+  - name: g
+    rules:
+      - {alert: Waiting, expr: vector(1), for: 60s}
+"""
+
+
+@pytest.mark.parametrize("leap_s", [3600, -3600, 365 * 86400, -365 * 86400])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_for_neither_ends_nor_begins_anew_when_the_clock_is_set(world: World, leap_s: int, restart: bool) -> None:
+    passed = [0.0]
+    world.around = dataclasses.replace(world.around, monotonic=lambda: passed[0])
+
+    async def go_on(manager: RuleManager, seconds: int) -> None:
+        for _ in range(seconds // 5):
+            world.clock.advance(5)
+            passed[0] += 5
+            await manager.turn()
+
+    manager = world.manager(WAITING)
+    await manager.turn()
+    await go_on(manager, 40)
+    world.clock.advance(leap_s)
+    await manager.turn()
+    if restart and leap_s < 0:  # after a leap ahead a restart cannot tell it from an outage
+        manager = world.manager(WAITING)
+    (alert,) = manager.active()
+    assert (alert.state, world.clock.now_ms() - alert.active_ms) == ("pending", 40_000)
+    await go_on(manager, 15)
+    assert states(manager.active()) == {"Waiting": "pending"}
+    await go_on(manager, SETTLE_MS // 1000)
+    (alert,) = manager.active()
+    assert alert.state == "firing"
+    since = alert.active_ms
+    world.clock.advance(-7200)
+    await manager.turn()
+    (alert,) = manager.active()
+    assert (alert.state, alert.active_ms) == ("firing", since - 7_200_000)
+
+
+async def test_a_restart_with_an_earlier_clock_goes_on_as_if_no_time_had_passed(world: World) -> None:
+    manager = world.manager(WAITING)
+    await manager.turn()
+    world.clock.advance(65)
+    await manager.turn()
+    (before,) = manager.active()
+    world.clock.advance(-86400 * 365)
+    (alert,) = world.manager(WAITING).active()
+    assert alert.state == "firing"
+    assert world.clock.now_ms() - alert.active_ms == 65_000
+    assert before.active_ms - alert.active_ms == 86_400_000 * 365

@@ -165,3 +165,54 @@ def test_damage_again_and_again_does_not_fill_the_disk(tmp_path: Path) -> None:
     left = sorted(file.name for file in tmp_path.iterdir())
     kept = [f"state.db.corrupt-{NOW + number}" for number in (3, 4, 5)]
     assert left == ["state.db", *kept, "state.db.corrupt-notes.txt"]
+
+
+def test_when_the_disk_is_full_it_goes_on_in_memory_and_comes_back_with_everything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW, memory_when_full=True)
+    database.execute("INSERT INTO note (text) VALUES ('before')")
+    database.pragma("max_page_count=1")
+    long = "x" * 20_000
+    with pytest.raises(StorageError, match="full"):
+        database.execute("INSERT INTO note (text) VALUES (?)", (long,))
+    assert database.in_memory
+    for _ in range(3):
+        database.execute("INSERT INTO note (text) VALUES (?)", (long,))
+    assert database.rows("SELECT count(*) FROM note") == [(4,)]
+    assert database.in_memory
+    assert caplog.text.count("going on in memory") == 1
+    second = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    assert second.rows("SELECT text FROM note") == [("before",)]
+    second.close()
+    assert database._file is not None
+    database._try_s = 0.0
+    assert database.rows("SELECT count(*) FROM note") == [(4,)]
+    assert database.in_memory  # tried, and refused
+    database._file.execute("PRAGMA max_page_count=100000")
+    database._try_s = 0.0
+    assert database.rows("SELECT count(*) FROM note") == [(4,)]
+    assert not database.in_memory
+    assert caplog.text.count("on disk again") == 1
+    database.execute("INSERT INTO note (text) VALUES ('after')")
+    database.close()
+    database = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
+    assert [len(text) for (text,) in database.rows("SELECT text FROM note ORDER BY id")] == [6, *[20_000] * 3, 5]
+    assert database.rows("PRAGMA journal_mode") == [("wal",)]
+    database.close()
+
+
+def test_what_is_in_memory_is_written_at_the_end_when_it_can_be(tmp_path: Path) -> None:
+    for room, kept in (("1", 0), ("100000", 1)):
+        path = tmp_path / f"{room}.db"
+        database = Database(path, [FIRST], now_ms=NOW, memory_when_full=True)
+        database.pragma("max_page_count=1")
+        with pytest.raises(StorageError):
+            database.execute("INSERT INTO note (text) VALUES (?)", ("x" * 20_000,))
+        database.execute("INSERT INTO note (text) VALUES (?)", ("x" * 20_000,))
+        assert database._file is not None
+        database._file.execute(f"PRAGMA max_page_count={room}")
+        database.close()
+        database = Database(path, [FIRST], now_ms=NOW)
+        assert database.rows("SELECT count(*) FROM note") == [(kept,)]
+        database.close()
