@@ -11,7 +11,10 @@ from alerting.model.labels import Labels
 ServiceState = Literal["up", "degraded", "down", "unknown", "unwatched"]
 
 # Answered by the exporters, by `node` and `service`.
-PROBE_QUERY = "tierwatch_service_state == 1"
+PROBE_QUERY = (
+    "(tierwatch_service_state == 1) * on (node, service) group_left (reason) tierwatch_service_problem "
+    "or on (node, service) tierwatch_service_state == 1"
+)
 CONTAINER_QUERY = "tierwatch_container_wanted_up"
 
 # Of several who look at a service, the first of these that one of them says is what it is.
@@ -38,7 +41,8 @@ def by_service(probes: Answer | None, containers: Answer | None) -> ByService:
         told = labels.get("state")
         state = next((known for known in _WORST if known == told), None)
         if state is not None:
-            seen = Seen(state, f"its check says {state}")
+            reason = labels.get("reason")
+            seen = Seen(state, f"its check says {state}{f': {reason}' if reason else ''}")
             found.setdefault((labels.get("node"), labels.get("service")), []).append(seen)
     for labels, value in containers or ():
         name = labels.get("name")

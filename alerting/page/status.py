@@ -141,16 +141,18 @@ def _flow(name: str, known: Known, by_place: _Places) -> dict[str, str]:
         return None if state == "unknown" else state != "down"
 
     state = flow_state(flow, known.cluster, up)
+    steps = [step.partition("/") for step in flow.services()]
+    seen = {_service_seen(node, service, known, by_place).state for node, _, service in steps}
     return {
         "name": name,
         "title": flow.title,
         "question": flow.question,
         "state": state.state,
-        "text": _flow_text(state),
+        "text": _flow_text(state, watched="unwatched" not in seen),
     }
 
 
-def _flow_text(state: FlowState) -> str:
+def _flow_text(state: FlowState, *, watched: bool) -> str:
     if state.state == "broken":
         return f"cut at {_listed(state.failed)}"
     if state.state == "degraded":
@@ -159,7 +161,7 @@ def _flow_text(state: FlowState) -> str:
         return f"without {_listed(state.failed)}: {', '.join(parts)}"
     if state.state == "unknown":
         return f"not known yet: {_listed(state.unknown)}"
-    return "every step's node answers"
+    return "every step answers" if watched else "every step's node answers"
 
 
 def _alert(alert: Alert, hidden: Mapping[str, str]) -> dict[str, Any]:
