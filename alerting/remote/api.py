@@ -48,6 +48,8 @@ class _Series(msgspec.Struct):
     metric: dict[str, str]
     values: list[tuple[float, str]] = []
     value: tuple[float, str] | None = None
+    histogram: msgspec.Raw = msgspec.Raw(b"")
+    histograms: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Result(msgspec.Struct):
@@ -105,6 +107,8 @@ class Api:
 
     def _cut(self, what: str, start_ms: int, end_ms: int, **asked: str) -> list[SeriesData]:
         found = self._query(what, _Result, **asked).result
+        if any(bytes(one.histogram) or bytes(one.histograms) for one in found):
+            self.warn(f"{self.http.name}: native histograms are not supported and are left out")
         try:
             return _cut(found, start_ms, end_ms)
         except (ValueError, OverflowError) as error:  # text that is no number, a time that is no time

@@ -27,6 +27,7 @@ SAMPLES_A_SECOND = 20_000
 """While catching up: some percent of a core, and of a home's uplink."""
 SPLITS = 64
 """Requests that one refused batch may become: enough to keep all but a few bad series of it."""
+FEWEST_SPLITS = 2
 SAY_AGAIN_S = 60.0
 _MOST_ANSWER = 1 << 20
 # The content was refused, not the sender: part of it may be good.
@@ -50,6 +51,7 @@ class Delivery:
         self._stop = stop
         self._first_pause_s = first_pause_s
         self._splits = 0
+        self._splits_next = SPLITS
         self._said: dict[str, float] = {}
 
     def deliver(self, batch: Sequence[SeriesData], *, uncertain: bool, too_old: Callable[[], bool]) -> None:
@@ -57,8 +59,10 @@ class Delivery:
 
         ``uncertain``: the receiver may have it already.
         """
-        self._splits = SPLITS
+        self._splits, before = self._splits_next, self._tally.sent
         self._send(batch, uncertain, too_old)
+        # Where nothing of a batch was good, the next will be no better: all of an outage may be too old for it.
+        self._splits_next = SPLITS if self._tally.sent > before else max(self._splits_next // 4, FEWEST_SPLITS)
 
     def _send(self, batch: Sequence[SeriesData], uncertain: bool, too_old: Callable[[], bool]) -> None:
         began = time.monotonic()

@@ -74,6 +74,7 @@ class RemoteWriter:
         self._repeated_until = {source: at + REPEATED_MS for source, at in self._acked.items()}
         self._saved = dict(self._acked)
         self._saved_at = time.monotonic()
+        self._saves = True
         self._thread = threading.Thread(target=self._run, name="remote write", daemon=True)
 
     def start(self) -> None:
@@ -158,12 +159,19 @@ class RemoteWriter:
         moved = max(at - self._saved.get(source, at) for source, at in self._acked.items())
         new = self._acked.keys() - self._saved.keys()
         if new or moved >= WINDOW_MS or time.monotonic() - self._saved_at >= SAVE_S:
-            self._save()
+            try:
+                self._save()
+            except StorageError as error:  # a full disk: what is sent is sent, and remembered here
+                if self._saves:
+                    event(log, logging.WARNING, "remote write: how far it came is not saved", error=str(error))
+                self._saves = False
+                self._saved_at = time.monotonic()
 
     def _save(self) -> None:
         changed = {source: at for source, at in self._acked.items() if self._saved.get(source) != at}
         if changed:
             self._cursors.save(changed)
+            self._saves = True
         self._saved.update(changed)
         self._saved_at = time.monotonic()
 

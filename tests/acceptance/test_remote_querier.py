@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,9 @@ from alerting.remote.querier import RemoteQuerier
 from alerting.storage.ports import Querier
 from config.remote import Endpoint
 from tests.alerting.remote.conformance import CHECKS, DATA, END_MS, START_MS
+from tests.support.differential import Case, Comparison
+from tests.support.prometheus import prometheus_with
+from tests.support.random_promql import data
 from tests.support.remote_peers import KINDS, RemotePeer
 
 pytestmark = pytest.mark.acceptance
@@ -49,6 +54,8 @@ OTHER_ON_VICTORIA = {
     "timestamp(temp)",
     'absent(temp{node="c"})',
 }
+
+SEED, RANDOM_QUERIES = 70_000, 60
 
 Points = dict[Labels, dict[int, float]]
 
@@ -98,6 +105,16 @@ def test_the_engine_says_what_the_server_says(peer: RemotePeer, querier: RemoteQ
         assert isinstance(matrix, Matrix)
         asked = {"query": query, "start": first / 1000, "end": last / 1000, "step": step / 1000, "nocache": 1}
         same({one.labels: dict(one) for one in matrix}, points(peer.ask("query_range", **asked)["result"]))
+
+
+def test_random_queries_have_the_server_s_answers(tmp_path: Path) -> None:
+    series = data()
+    with prometheus_with(series, tmp_path) as base, closing(Http(Endpoint(base, timeout=20.0), "test")) as http:
+        with closing(Comparison(base, series)) as comparison:
+            comparison._engine = Engine(RemoteQuerier(http))
+            cases = [Case.of(seed) for seed in range(SEED, SEED + RANDOM_QUERIES)]
+            assert [found for case in cases for found in comparison.differences(case)] == []
+            assert [comparison.kind_of_answer(case) for case in cases].count("some") > RANDOM_QUERIES / 3
 
 
 def points(result: list[dict[str, object]]) -> Points:

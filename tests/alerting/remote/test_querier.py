@@ -179,6 +179,14 @@ def test_warnings_of_the_server_are_passed_on(server: FakeServer, querier: Remot
     assert told == [f"{server.url}: a store is away"]
 
 
+def test_native_histograms_are_left_out_and_said_so(server: FakeServer, querier: RemoteQuerier) -> None:
+    one = {"metric": {"__name__": "up"}, "histograms": [[1, {"count": "1"}]]}
+    server.behaviour = lambda *_: success({"resultType": "matrix", "result": [one]})
+    told: list[str] = []
+    assert querier.begin(None, told.append).select(UP, 0, 10_000) == []
+    assert told == [f"{server.url}: native histograms are not supported and are left out"]
+
+
 def test_selectors_are_written_as_promql() -> None:
     odd = (Matcher("a", "=", 'x"\\\n'), Matcher("b", "!~", "c.*"))
     assert selector(odd) == '{a="x\\"\\\\\\n",b!~"c.*"}'

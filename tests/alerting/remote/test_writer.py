@@ -17,6 +17,7 @@ from alerting.remote.cursors import Cursors
 from alerting.remote.http import Http
 from alerting.remote.writer import RemoteWriter
 from alerting.storage.follow import Follower
+from alerting.storage.ports import StorageError
 from alerting.storage.store import Store, StoreOptions
 from config.daemon.log import KeyValueFormatter
 from config.remote import Endpoint
@@ -214,6 +215,40 @@ def test_halving_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     tally = made.stats().tally
     assert tally.failed == 300
     assert tally.requests == 9
+
+
+def test_a_receiver_that_takes_nothing_old_is_not_asked_over_and_over(world: World) -> None:
+    """As Prometheus after hours of outage: everything is refused, up to some time."""
+    limit = NOW_MS + 2 * HOUR_MS
+
+    def young_only(_path: str, _form: object, body: bytes) -> Answer:
+        if any(rows[0][0] < limit for rows in decode(body).values()):
+            return 400, {}, b"out of bounds"
+        return world.take("", None, body)
+
+    world.server.behaviour = young_only
+    made = world.writer()
+    world.frames(1080, "a", "b", seconds=10.0)  # three hours
+    drain(made)
+    expected = {labels: [row for row in rows if row[0] >= limit] for labels, rows in world.expected("a", "b").items()}
+    # The window with the limit in it is halved until what is good is alone, as far as the halving goes.
+    assert sum(map(len, expected.values())) - world.inbox.count < 100
+    assert made.stats().tally.requests < 150
+
+
+def test_a_disk_that_takes_no_cursor_stops_no_sending(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.writer()
+
+    def full(_: object) -> None:
+        raise StorageError("disk is full")
+
+    monkeypatch.setattr(made._cursors, "save", full)
+    for _ in range(3):
+        world.frames(130, "a")
+        drain(made)
+    assert world.inbox.samples == world.expected("a")
+    world.writers.remove(made)
+    made.stop()
 
 
 def test_a_lost_answer_is_no_loss_and_no_refusal(world: World) -> None:
