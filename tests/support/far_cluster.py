@@ -27,6 +27,16 @@ nodes:
 _NODE = "  N{at}: {{address: {address}, tier: 1, board: generic, memory: 8GiB, disk: 1TB}}\n"
 
 
+def write_alerting(folder: Path, receiver: HttpReceiver, alerts: str) -> None:
+    """The shipped rules, and the shipped alerting.yaml that tells the receiver of ``alerts`` (a regular expression)
+    alone: the machine's own faults, its clock, its disk, are none of a test's."""
+    shutil.copytree(ROOT / "config" / "rules", folder / "rules")
+    text = (ROOT / "config" / "alerting.yaml").read_text().replace("${TIERWATCH_PHONE_URL:-}", receiver.url())
+    text = text.replace('matchers: [severity=~"info|none"]', f'matchers: [alertname!~"{alerts}"]')
+    # So that "it is over" is told within a second.
+    (folder / "alerting.yaml").write_text(text.replace("group_interval: 15s", "group_interval: 1s"))
+
+
 class FarCluster:
     """``N1`` to ``Nn`` on the far side of ``wire``; the aggregator and the receiver on this one."""
 
@@ -41,19 +51,10 @@ class FarCluster:
 
     def _write(self) -> None:
         folder = self.aggregator.config
-        shutil.copytree(ROOT / "config" / "rules", folder / "rules")
+        write_alerting(folder, self.receiver, "NodeDown|ClusterUnreachable|Node.*|Exporter.*")
         net = self.wire.node(0).rsplit(".", 1)[0]
         nodes = "".join(_NODE.format(at=at, address=self.wire.node(at)) for at in range(1, self.nodes + 1))
         (folder / "cluster.yaml").write_text(_HEAD.format(cidr=f"{net}.0/24", router=f"{net}.1") + nodes)
-        alerting = (ROOT / "config" / "alerting.yaml").read_text()
-        alerting = alerting.replace("${TIERWATCH_PHONE_URL:-}", self.receiver.url())
-        # The machine's own faults (its clock, its disk) are none of this cluster's.
-        alerting = alerting.replace(
-            '    - matchers: [severity=~"info|none"]',
-            '    - matchers: [alertname!~"NodeDown|ClusterUnreachable|Node.*|Exporter.*"]',
-        )
-        # So that "it is over" is told within a second.
-        (folder / "alerting.yaml").write_text(alerting.replace("group_interval: 15s", "group_interval: 1s"))
 
     def start_exporter(self, at: int, *, wait: bool = True) -> None:
         """``wait``: until it answers."""
