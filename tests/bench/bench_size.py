@@ -118,13 +118,13 @@ def show(what: str, program: Running, more: str = "") -> None:
 def measure(home: Path, days: float, *, queries: bool) -> None:
     before = 0
     for told, program in ours(home, days):
-        samples = told["samples"]
+        samples = told["samples_appended"]
         print(
             f"day {told['days']:g}: {told['series']} series, {samples / 1e6:.1f} M samples, "
             f"{told['chunk_bytes'] / samples:.2f} bytes a sample in blocks, {told['file_bytes'] / samples:.2f} in the "
-            f"file, {(told['written'] - before) / MIB:.0f} MiB written, {told['cpu']:.0f} s of CPU so far"
+            f"file, {(told['bytes_written'] - before) / MIB:.0f} MiB written, {told['cpu']:.0f} s of CPU so far"
         )
-        before = told["written"]
+        before = told["bytes_written"]
         show(f"tierwatch, day {told['days']:g}", program, f"at most {told['peak'] / MIB:.1f} MiB so far")
         if told["days"] >= days and queries:
             ask_everything(program, START_MS + round(days * DAY_MS))

@@ -5,8 +5,7 @@ Each step brings every node's page, read and stored as the scraper does it, the 
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +22,10 @@ from alerting.scrape.schedule import offset_ms
 from alerting.scrape.targets import NODE_JOB, Target, targets_of
 from alerting.storage.store import Store
 from config.load import load
-from tests.bench.motion import PAGES, PEER_PAGE, LivingPage
+from tests.bench.recorded import nodes
 
 CONFIG = Path(__file__).parents[2] / "config"
 STEP_MS = 15_000
-APART_S = 10.0  # between the two answers of a recording
-BATCH = 240  # steps whose values are made at once
-SERIES = 600
 _REPORTS = (
     "up",
     "scrape_duration_seconds",
@@ -40,28 +36,19 @@ _REPORTS = (
 
 
 class ScrapedNode:
-    """One target: its living page, filled up to ``SERIES`` with lines of node_exporter's, and its columns."""
+    """One target and its columns."""
 
     def __init__(self, target: Target, store: Store, seed: int) -> None:
-        recording = PAGES / f"{target.labels.get('node')}.gz"
-        short = SERIES - len(_REPORTS) - LivingPage(recording, apart_s=APART_S, step_s=1, seed=0).series
-        self._page = LivingPage(
-            recording, apart_s=APART_S, step_s=STEP_MS / 1000, seed=seed, extra=_filling(recording, short)
-        )
+        self.name = target.labels.get("node")
         self.offset_ms = offset_ms(target.name, STEP_MS)
-        self._values = self._page.next_values(BATCH)
-        self._at = 0
         self._reader = PageReader(target.limits, target.attach)
         self._writer = store.source(f"scrape/{target.name}")
         self._reports = [self._writer.column(target.labels.replace(__name__=name)) for name in _REPORTS]
         self._columns: IntArray = np.empty(0, np.int64)
         self._random = np.random.default_rng(seed)
 
-    def scrape(self, time_ms: int) -> None:
-        if self._at == len(self._values):
-            self._values, self._at = self._page.next_values(BATCH), 0
-        page = self._reader.read(self._page.text(self._values[self._at]))
-        self._at += 1
+    def scrape(self, time_ms: int, body: bytes) -> None:
+        page = self._reader.read(body)
         if len(self._reader.labels) > len(self._columns):
             self._columns = np.array([self._writer.column(labels) for labels in self._reader.labels], np.int64)
         row = np.full(self._writer.width, ABSENT)
@@ -72,35 +59,35 @@ class ScrapedNode:
 
 
 class ClusterDay:
-    """Feeds a store. ``now_ms`` is the end of what was fed."""
+    """Feeds a store with ``pages`` (``living_pages.stream``). ``now_ms`` is the end of what was fed.
 
-    def __init__(self, store: Store, start_ms: int) -> None:
+    ``groups``: the rules, those of an aggregator; else the shipped ones.
+    """
+
+    def __init__(
+        self, store: Store, pages: Iterator[list[bytes]], start_ms: int, groups: Sequence[RunningGroup] | None = None
+    ) -> None:
         self.store = store
         self.now_ms = start_ms
+        self._pages = pages
         config = load(CONFIG, {})
         targets = [target for target in targets_of(config) if target.job == NODE_JOB]
         self._nodes = [ScrapedNode(target, store, seed) for seed, target in enumerate(targets)]
         self._nodes.sort(key=lambda node: node.offset_ms)
+        self._place = {name: place for place, name in enumerate(nodes())}
         around = Surroundings(evaluate_with(Engine(store)), store, default_interval_ms=STEP_MS)
-        self._groups = [RunningGroup(group, around) for group in load_rules(config.rule_paths())]
+        shipped = load_rules(config.rule_paths()) if groups is None else []
+        self._groups = groups or [RunningGroup(group, around) for group in shipped]
 
     def step(self, *, rules: bool = True) -> None:
+        pages = next(self._pages)
         for node in self._nodes:
-            node.scrape(self.now_ms + node.offset_ms)
+            node.scrape(self.now_ms + node.offset_ms, pages[self._place[node.name]])
         self.now_ms += STEP_MS
         for group in self._groups if rules else ():
             outcome = group.evaluate(self.now_ms - 1)
             assert not outcome.failures, [state.last for state in group.rules if state.last and state.last.error]
         assert self.store.flush(self.now_ms)
-
-
-def _filling(recording: Path, lines: int) -> str:
-    """So many sample lines of node_exporter's page whose metrics the recording has not."""
-    own = LivingPage(recording, apart_s=APART_S, step_s=1, seed=0)
-    taken = {name.partition("{")[0].strip() for name in own.names}
-    first = gzip.decompress(PEER_PAGE.read_bytes()).decode().split("\f")[0]
-    fitting = [line for line in first.splitlines() if line[0] != "#" and line.partition("{")[0].split()[0] not in taken]
-    return "".join(f"{line}\n" for line in fitting[:lines])
 
 
 def openmetrics(store: Store, start_ms: int, end_ms: int) -> Iterator[str]:

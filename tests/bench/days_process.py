@@ -14,13 +14,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import alerting.cli
 from alerting.clock import SystemClock
 from tests.bench.prepared import START_MS
 
+if TYPE_CHECKING:
+    from alerting.app import App
+
 DAY_MS = 86_400_000
 RULES_EVERY = 4
+TOLD = ("series", "samples_appended", "chunk_bytes", "file_bytes", "bytes_written")
 
 
 def main(days: float, options: list[str]) -> int:
@@ -43,35 +48,28 @@ def main(days: float, options: list[str]) -> int:
     return alerting.cli.main(options)
 
 
-def _feed(app: object, days: float, now: list[int]) -> None:
-    from tests.bench.cluster_day import ClusterDay
+def _feed(app: App, days: float, now: list[int]) -> None:
+    from tests.bench.cluster_day import STEP_MS, ClusterDay
+    from tests.bench.living_pages import stream
 
-    store = app.store  # type: ignore[attr-defined]
-    day = ClusterDay(store, START_MS)
     end_ms = START_MS + round(days * DAY_MS)
     began = time.process_time()
     peak = step = 0
-    while day.now_ms < end_ms:
-        step += 1
-        day.step(rules=step % RULES_EVERY == 0 or day.now_ms >= end_ms - DAY_MS)
-        now[0] = day.now_ms
-        if step % 240 == 0:
-            peak = max(peak, resident())
-        if (day.now_ms - START_MS) % DAY_MS == 0 or day.now_ms >= end_ms:
-            stats = store.stats()
-            told = {
-                "days": (day.now_ms - START_MS) / DAY_MS,
-                "resident": resident(),
-                "peak": max(peak, resident()),
-                "series": stats.series,
-                "samples": stats.samples_appended,
-                "chunk_bytes": stats.chunk_bytes,
-                "file_bytes": stats.file_bytes,
-                "written": stats.bytes_written,
-                "cpu": time.process_time() - began,
-            }
-            sys.stdout.write(json.dumps(told) + "\n")
-            sys.stdout.flush()
+    with stream(STEP_MS / 1000) as pages:
+        day = ClusterDay(app.store, pages, START_MS, app.rules._groups)
+        while day.now_ms < end_ms:
+            step += 1
+            day.step(rules=step % RULES_EVERY == 0 or day.now_ms >= end_ms - DAY_MS)
+            now[0] = day.now_ms
+            if step % 240 == 0:
+                peak = max(peak, resident())
+            if (day.now_ms - START_MS) % DAY_MS == 0 or day.now_ms >= end_ms:
+                told = {"days": (day.now_ms - START_MS) / DAY_MS, "peak": max(peak, resident())}
+                stats = app.store.stats()
+                told |= {name: getattr(stats, name) for name in TOLD}
+                told["cpu"] = time.process_time() - began
+                sys.stdout.write(json.dumps(told) + "\n")
+                sys.stdout.flush()
 
 
 def resident() -> int:

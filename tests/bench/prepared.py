@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alerting.storage.store import Store, StoreOptions
 from tests.bench.cluster_day import STEP_MS, ClusterDay, openmetrics
+from tests.bench.living_pages import stream
 from tests.bench.prometheus_peer import available, import_openmetrics
 
 HOUR_MS = 3_600_000
@@ -25,9 +26,10 @@ def prepare(folder: Path, hours: float) -> tuple[int, int]:
     (folder / "ours").mkdir(parents=True)
     store = Store.open(folder / "ours" / "metrics.db", StoreOptions(), START_MS)
     began = time.process_time()
-    day = ClusterDay(store, START_MS)
-    while day.now_ms < end_ms:
-        day.step()
+    with stream(STEP_MS / 1000) as pages:
+        day = ClusterDay(store, pages, START_MS)
+        while day.now_ms < end_ms:
+            day.step()
     print(f"# fed {hours:g} simulated hours in {time.process_time() - began:.0f} s of CPU", flush=True)
     if available():
         starts = range(START_MS, end_ms, BLOCK_MS)
