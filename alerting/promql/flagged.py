@@ -21,12 +21,12 @@ def refuse_flagged(text: str, tokens: list[Token]) -> None:
         word = token.text.lower()
         in_range = bool(opened) and opened[-1] == "["
         # In brackets there is a duration, and perhaps a colon and another one.
-        strange = in_range and (word in _ARITHMETIC or (token.kind == "word" and word[0] != ":"))
+        strange = in_range and (word in _ARITHMETIC or word in _DURATION_FUNCTIONS)
         if strange or (before == "offset" and (word == "(" or word in _DURATION_FUNCTIONS)):
             raise QueryError(f"arithmetic with durations is {_REFUSED}", position(text, token.start))
         if (in_range or before == "offset") and _seconds(word.lstrip(":")) > _LONGEST_S:
             # The library panics on some of these, with a text on standard error.
-            raise QueryError("duration out of range", position(text, token.start))
+            raise QueryError("parse error: duration out of range", position(text, token.start))
         if word in _MODIFIERS and before in ("]", "}", "word", ")"):
             raise QueryError(f"the modifier {word} is {_REFUSED}", position(text, token.start))
         if token.kind == "open":

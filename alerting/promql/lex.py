@@ -70,6 +70,14 @@ class Token:
     start: int
 
 
+class BracketError(QueryError):
+    """Brackets that do not fit; with the tokens, for those who can say more."""
+
+    def __init__(self, message: str, place: tuple[int, int], tokens: list[Token]) -> None:
+        super().__init__(message, place)
+        self.tokens = tokens
+
+
 def prepare(text: str) -> Prepared:
     """Check the outer shape of a query and rewrite what the library cannot take. Raises QueryError."""
     if len(text) > MAX_LENGTH:
@@ -97,9 +105,9 @@ def _tokens(text: str) -> list[Token]:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "other"
         if kind == "quote":
-            raise QueryError("unterminated quoted string", position(text, match.start()))
+            raise QueryError("parse error: unterminated quoted string", position(text, match.start()))
         if kind == "other" and match.group() not in "!~;|&?$.\\":
-            raise QueryError(f"unexpected character: {match.group()!r}", position(text, match.start()))
+            raise QueryError(f"parse error: unexpected character: {match.group()!r}", position(text, match.start()))
         if kind != "space":
             tokens.append(Token(kind, match.group(), match.start()))
     if not tokens:
@@ -119,11 +127,11 @@ def _check_shape(text: str, tokens: list[Token]) -> None:
                 raise QueryError(f"nested more than {MAX_NESTING} levels deep", position(text, token.start))
         elif token.kind == "close":
             if not opened or opened.pop().text != _PAIR[token.text]:
-                raise QueryError(f"unexpected closing {token.text!r}", position(text, token.start))
+                raise BracketError(f"unexpected closing {token.text!r}", position(text, token.start), tokens)
         elif token.text in _OPERATORS or token.text.lower() in _WORD_OPERATORS:
             operators += 1
     if opened:
-        raise QueryError(f"unclosed {opened[-1].text!r}", position(text, opened[-1].start))
+        raise BracketError(f"unclosed {opened[-1].text!r}", position(text, opened[-1].start), tokens)
     if operators > MAX_OPERATORS:
         raise QueryError(f"the query has {operators} operators; at most {MAX_OPERATORS} are accepted")
 

@@ -13,6 +13,7 @@ from alerting.model.matcher import Matcher, Op
 from alerting.promql import lex, nodes
 from alerting.promql.check import check
 from alerting.promql.errors import QueryError
+from alerting.promql.explain import explain
 from alerting.promql.flagged import refuse_flagged
 from alerting.promql.locate import locate
 from alerting.promql.signatures import REFUSED
@@ -30,7 +31,10 @@ def parse(text: str) -> nodes.Expr:
     """The tree of a query. Raises QueryError for everything that would fail later whatever the data is: bad syntax,
     wrong types, unknown or unsupported functions, regular expressions that do not compile.
     """
-    prepared = lex.prepare(text)
+    try:
+        prepared = lex.prepare(text)
+    except lex.BracketError as error:
+        raise _explained(text, error.tokens, error) from error
     refuse_flagged(text, prepared.tokens)
     try:
         tree = promql_parser.parse(prepared.text)
@@ -38,15 +42,26 @@ def parse(text: str) -> nodes.Expr:
     except QueryError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:
-        raise QueryError(_readable(str(error))) from error
+        raise _explained(text, prepared.tokens, QueryError(_readable(str(error)))) from error
     except BaseException as error:
         # The library's panics derive from BaseException; nothing else here may be swallowed.
         if type(error).__name__ == "PanicException":
             raise QueryError("the query cannot be read (the parser failed on it)") from error
         raise
-    check(expr)
+    try:
+        check(expr)
+    except QueryError as error:
+        raise _explained(text, prepared.tokens, error) from error
     locate(expr, text, prepared.tokens)
     return expr
+
+
+def _explained(text: str, tokens: list[lex.Token], error: QueryError) -> QueryError:
+    """The error in Prometheus' words where they are known; what is refused here on purpose keeps ours."""
+    if error.kind != "bad_data" or "not supported here" in error.message or " is refused: " in error.message:
+        return error
+    found = explain(text, tokens)
+    return error if found is None else QueryError(f"parse error: {found[0]}", found[1])
 
 
 def _readable(message: str) -> str:
@@ -169,5 +184,5 @@ def _milliseconds(duration: timedelta | None) -> int:
     if duration is None:
         return 0
     if abs(duration) > _LONGEST:
-        raise QueryError("duration out of range")
+        raise QueryError("parse error: duration out of range")
     return round(duration / _MILLISECOND)

@@ -146,11 +146,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "expression does not parse": (
         "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: sum(up",
-        ["5: expr: 1:4: unclosed '('"],
+        ["5: expr: 1:7: parse error: unclosed left parenthesis"],
     ),
     "unknown function": (
         "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rat(up[5m])",
-        ["5: expr: parse error: unknown function with name 'rat'"],
+        ['5: expr: 1:1: parse error: unknown function with name "rat"'],
     ),
     "a range": (
         "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up[5m]",
@@ -229,7 +229,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "a query in a template": (
         RULE + "        annotations:\n          a: '{{ query \"up{\" | first | value }}'",
-        ['7: annotation "a": query "up{": 1:3: unclosed \'{\''],
+        ['7: annotation "a": query "up{": 1:4: parse error: unexpected end of input inside braces'],
     ),
     "template blocks": (
         RULE + "        annotations:\n          a: '{{ define \"x\" }}{{ end }}'",
@@ -248,7 +248,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         "      - {alert: A, expr: 'up +', for: x}\n      - {record: 1a, expr: up}",
         [
             '3: limit: expected a whole number of 0 or more, got "x"',
-            "5: expr: parse error: invalid promql query",
+            "5: expr: 1:5: parse error: unexpected end of input",
             '5: for: expected a duration such as 5s, 1m30s or 30d, got "x"',
             '6: record: "1a" is no metric name (letters, digits, _ and :, no digit first)',
         ],

@@ -212,7 +212,7 @@ def test_mistakes_of_a_test_file_are_all_named(tmp_path: Path, capsys: pytest.Ca
     assert lines == [
         '1: rule_file: unknown key in the file; did you mean "rule_files"?',
         '2: evaluation_interval: expected a duration such as 5s, 1m30s or 30d, got "often"',
-        "5: not a series: 'up{': unclosed '{'",
+        "5: not a series: 'up{': parse error: unexpected end of input inside braces",
         '6: values: expected text, got 7: put it in quotes: "7"',
         '8: value: expected a number, got "many"',
     ]
