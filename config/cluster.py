@@ -100,6 +100,17 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     metrics: Metrics | None = None
     probe: Probe | bool = True
 
+    def asked(self) -> bool:
+        """Whether its node's exporter asks it how it is: it may, and there is something to ask."""
+        if self.probe is False or self.kind == "process":
+            return False
+        told = self.probe if isinstance(self.probe, Probe) else Probe()
+        if self.kind == "dns":
+            return bool(told.query)
+        if self.kind in ("ping", "network-utilities"):
+            return self.kind == "ping" or bool(told.hosts)
+        return bool(told.port or told.files or told.drift or self.all_ports())
+
     def all_ports(self) -> tuple[int, ...]:
         """Every port it listens on, ascending, each once."""
         own = {self.port} if self.port else set()

@@ -69,6 +69,13 @@ UP = (State(0, "DOWN", RED), State(1, "UP", GREEN), NO_DATA)
 YES_IS_BAD = (State(0, "no", GREEN), State(1, "YES", RED), NO_DATA)
 YES_IS_WARNING = (State(0, "no", GREEN), State(1, "yes", YELLOW), NO_DATA)
 YES_IS_GOOD = (State(0, "NO", RED), State(1, "yes", GREEN), NO_DATA)
+SERVICE = (
+    State(0, "UNKNOWN", GREY),
+    State(1, "DOWN", RED),
+    State(2, "degraded", YELLOW),
+    State(3, "up", GREEN),
+    NO_DATA,
+)
 ON_OFF = (State(0, "off", GREY), State(1, "on", BLUE), NO_DATA)
 FLOW = (State(0, "BROKEN", RED), State(0.0001, "degraded", YELLOW, 0.9999), State(1, "works", GREEN), NO_DATA)
 TIER = (State(0, "ALL DOWN", RED), State(0.0001, "nodes missing", YELLOW, 0.9999), State(1, "all up", GREEN), NO_DATA)

@@ -14,8 +14,6 @@ LOOPBACK = "127.0.0.1"
 # Which of its named ports a service is asked at, where its main one is not it.
 _PORTS: Final[Mapping[str, tuple[str, ...]]] = {"kong": ("status", "admin"), "nginx": ("http",)}
 _PORT_OF: Final[Mapping[str, int]] = {"dns": 53}
-# Asked without a port of their own.
-_PORTLESS = ("ping", "network-utilities")
 
 
 def probe_of(name: str, service: Service, node: Node, directory: Path) -> WantedProbe | None:
@@ -24,15 +22,10 @@ def probe_of(name: str, service: Service, node: Node, directory: Path) -> Wanted
     A service is asked at its node's address, where others look for it, and at 127.0.0.1 when that refuses: what only
     this host needs (a status page, a database behind a gateway) often listens nowhere else.
     """
-    probe = service.probe
-    if probe is False or service.kind == "process":
+    if not service.asked():
         return None
-    told = probe if isinstance(probe, Probe) else Probe()
+    told = service.probe if isinstance(service.probe, Probe) else Probe()
     port = told.port or _port(service)
-    if not (port or told.files or told.drift or told.hosts or service.kind == "ping"):
-        return None
-    if (service.kind == "network-utilities" and not told.hosts) or (service.kind == "dns" and not told.query):
-        return None
     expect = service.expect
     return WantedProbe(
         service=name,

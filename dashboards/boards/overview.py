@@ -32,6 +32,8 @@ def build(cluster: Cluster) -> Board:
         Section("Alerts", [health.alert_table(view, width=24, rows=6)]),
         Section("Last hours", vitals.graphs(view)),
     ]
+    if states_of_services := services.states(view):
+        sections.insert(2, Section("Services", states_of_services))
     if view.family("jetson"):
         sections.append(jetson.section_gpu(view, "GPU", collapsed=True, bars=False))
     sections += [vitals.pressure(view), storage.section(view, collapsed=True, wear=False)]

@@ -57,7 +57,8 @@ def sections(view: View) -> list[Section]:
     if pis:
         open_pis = not (gateway or stores or monitoring)
         found.append(raspberrypi.section(view, collapsed=not open_pis))
-    found.append(services.section(view))
+    # Where there is much to see of the watching itself, the states of its services are on the overview.
+    found.append(services.section(view, collapsed=monitoring))
     if gpus:
         found.append(jetson.section_engines(view))
     found.append(vitals.pressure(view))

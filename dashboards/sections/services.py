@@ -7,6 +7,7 @@ from dashboards.board import Section, Tile, note
 from dashboards.queries import Query, pick, rate
 from dashboards.view import View
 from exporters.catalog import own
+from exporters.catalog import services as catalog
 
 GIBI = 1024**3
 
@@ -32,6 +33,47 @@ def inventory(view: View) -> Tile:
         "\n".join(lines),
         height=max(5, round(2.4 + 0.75 * len(lines))),
     )
+
+
+def state_expr(view: View) -> str:
+    """Each service's state as a number: 3 up, 2 degraded, 1 down, 0 unknown (``look.SERVICE``)."""
+    up, degraded, down = (pick(catalog.STATE, view.exporters, state=state) for state in ("up", "degraded", "down"))
+    return f"3 * {up} + ignoring (state) 2 * {degraded} + ignoring (state) {down}"
+
+
+def states(view: View, width: int = 12) -> list[Tile]:
+    """What the exporters' probes say of the services in view; none: no panels."""
+    count = sum(service.asked() for node in view.nodes.values() for service in node.services.values())
+    if not count:
+        return []
+    house, legend = view.house, view.name("service")
+    return [
+        house.timeline(
+            "Services",
+            note(
+                "What each service answers when it is asked in its own protocol.",
+                "Up, only part of its work, down, or nobody knows.",
+                "The alert of the service says why and what to do.",
+            ),
+            [Query(state_expr(view), legend)],
+            look.SERVICE,
+            rows=count,
+            width=width,
+        ),
+        house.graph(
+            "Time to answer",
+            note(
+                "How long each check of a service took.",
+                "Milliseconds are usual; more means that people wait too.",
+                "uptime on the node; look for swapping and for a busy disk.",
+            ),
+            [Query(pick(catalog.PROBE_DURATION, view.exporters), legend)],
+            "s",
+            lines=count,
+            by_node=False,
+            width=width,
+        ),
+    ]
 
 
 def pages(view: View) -> list[Tile]:
@@ -84,4 +126,4 @@ def pages(view: View) -> list[Tile]:
 
 
 def section(view: View, title: str = "Services", *, collapsed: bool = False) -> Section:
-    return Section(title, [*pages(view), inventory(view)], collapsed=collapsed)
+    return Section(title, [*states(view), *pages(view), inventory(view)], collapsed=collapsed)

@@ -34,7 +34,13 @@ from exporters.collector import Family
 from exporters.collectors.board import BoardSensors
 from exporters.collectors.containers import Containers
 from exporters.collectors.own import Identity
+from exporters.collectors.services import tell
 from exporters.exposition import Renderer
+from exporters.probe_plan import probe_of
+from exporters.probes.service import pace_of
+from exporters.probes.table import make
+from exporters.probes.verdict import Reason, State, Verdict
+from exporters.probes.watch import Result, Watch
 from exporters.registry import Settings, build
 from exporters.runner import Runner
 from exporters.sources.board import BoardPaths
@@ -100,7 +106,7 @@ async def _node_page(config: Config, name: str) -> bytes:
         for _ in range(150):
             page = Renderer().render(await runner.collect())
             if wanted in page:
-                return page + Renderer().render(_containers())
+                return page + Renderer().render(_containers()) + Renderer().render(_services(config, name))
             await asyncio.sleep(0.1)
     finally:
         for cleanup in reversed(cleanups):
@@ -118,6 +124,17 @@ def _containers() -> Sequence[Family]:
         known={held.name: Known(held, seen=NOW) for held in (replace(WEB, cpu_quota=0, restarts=1), DEAD)},
     )
     return Containers(lambda: view, recorded(RECORDED), [], wall=lambda: NOW, clock=lambda: 1.0).collect()
+
+
+def _services(config: Config, name: str) -> Sequence[Family]:
+    """Every service that is asked, one of them not well."""
+    node = config.cluster.nodes[name]
+    asked = [probe_of(key, service, node, Path("/")) for key, service in node.services.items()]
+    watches = [Watch(make(wanted), pace_of(wanted), lambda: None) for wanted in asked if wanted is not None]
+    for number, watch in enumerate(watches):
+        verdict = Verdict(State.DEGRADED, Reason.SATURATED) if number == 1 else Verdict(State.UP)
+        watch.result = Result(verdict, 100.0, 0.004, 5, 1)
+    return tell(watches, 101.0, lambda: NOW) if watches else []
 
 
 def _board(folder: Path) -> BoardSensors:
