@@ -88,7 +88,7 @@ def kill_exporter(cluster: FarCluster) -> float:
 
 def repeat(what: str, count: int, nodes: int, once: Callable[[FarCluster], float]) -> None:
     chance = random.Random(3)
-    with tempfile.TemporaryDirectory() as folder, far_cluster(Path(folder), nodes) as cluster:
+    with tempfile.TemporaryDirectory() as folder, far_cluster(Path(folder), nodes, "NodeDown") as cluster:
         times = []
         for _ in range(count):
             time.sleep(1 + chance.random())

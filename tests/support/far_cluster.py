@@ -18,6 +18,7 @@ from tests.support.bad_network import Wire, wire
 from tests.support.receiver import HttpReceiver, Post
 
 ROOT = Path(__file__).resolve().parents[2]
+ALERTS = "ClusterUnreachable|Node.*|Exporter.*"
 _HEAD = """\
 cluster: far
 network: {{cidr: {cidr}, router: {{address: {router}}}}}
@@ -40,18 +41,18 @@ def write_alerting(folder: Path, receiver: HttpReceiver, alerts: str) -> None:
 class FarCluster:
     """``N1`` to ``Nn`` on the far side of ``wire``; the aggregator and the receiver on this one."""
 
-    def __init__(self, folder: Path, nodes: int, network: Wire, receiver: HttpReceiver) -> None:
+    def __init__(self, folder: Path, nodes: int, network: Wire, receiver: HttpReceiver, alerts: str) -> None:
         self.wire = network
         self.receiver = receiver
         self.nodes = nodes
         self.aggregator = Aggregator(folder)
         self._folder = folder
         self._exporters: dict[int, subprocess.Popen[bytes]] = {}
-        self._write()
+        self._write(alerts)
 
-    def _write(self) -> None:
+    def _write(self, alerts: str) -> None:
         folder = self.aggregator.config
-        write_alerting(folder, self.receiver, "NodeDown|ClusterUnreachable|Node.*|Exporter.*")
+        write_alerting(folder, self.receiver, alerts)
         net = self.wire.node(0).rsplit(".", 1)[0]
         nodes = "".join(_NODE.format(at=at, address=self.wire.node(at)) for at in range(1, self.nodes + 1))
         (folder / "cluster.yaml").write_text(_HEAD.format(cidr=f"{net}.0/24", router=f"{net}.1") + nodes)
@@ -119,13 +120,14 @@ class FarCluster:
 
 
 @contextmanager
-def far_cluster(folder: Path, nodes: int) -> Iterator[FarCluster]:
-    """Running, all streams of events open, nothing told yet. Skips where there can be no such network."""
+def far_cluster(folder: Path, nodes: int, alerts: str = ALERTS) -> Iterator[FarCluster]:
+    """Running, all streams of events open, nothing told yet; ``alerts``: a regular expression, the others are not told.
+    Skips where there can be no such network."""
     os.environ.pop("TIERWATCH_PHONE_URL", None)
     with ExitStack() as stack:
         network = stack.enter_context(wire(nodes))
         receiver = stack.enter_context(HttpReceiver())
-        cluster = FarCluster(folder, nodes, network, receiver)
+        cluster = FarCluster(folder, nodes, network, receiver, alerts)
         stack.callback(cluster.stop)
         stack.enter_context(cluster.aggregator)
         cluster.start()
