@@ -162,24 +162,24 @@ def test_a_failure_is_a_warning(both: Both, answer: Answer) -> None:
 
 
 def test_a_store_that_hangs_costs_one_query_once(both: Both) -> None:
-    both.server.hang_s = 1.0
+    both.server.hang_s = 4.0
     fan_out = both.fan_out(read_recent=True, timeout=0.3)
     engine = Engine(fan_out)
     began = time.monotonic()
     for _ in range(20):
         assert vector(engine, "size") == {"own": 1.0}
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 3.0
     assert fan_out.stats.queries == 1
     assert fan_out.stats.skipped == 19
     assert "no complete answer in time" in fan_out.pause.why
 
 
 def test_a_query_keeps_half_of_its_time(both: Both) -> None:
-    both.server.hang_s = 1.0
+    both.server.hang_s = 3.0
     engine = Engine(both.fan_out(read_recent=True, timeout=10.0))
     began = time.monotonic()
-    result = engine.instant(parse("size"), NOW_MS, deadline=began + 0.6)
-    assert time.monotonic() - began < 0.55
+    result = engine.instant(parse("size"), NOW_MS, deadline=began + 2.0)
+    assert time.monotonic() - began < 1.9
     assert isinstance(result.value, Vector)
     assert result.value.values == [1.0]
 

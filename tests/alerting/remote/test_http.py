@@ -90,14 +90,14 @@ def test_a_body_without_end_is_not_kept() -> None:
 
 
 def test_closing_cuts_off_a_request_under_way() -> None:
-    with raw_server(pause=1) as port:
-        http = Http(Endpoint(f"http://127.0.0.1:{port}", timeout=5.0), "1")
+    with raw_server() as port:
+        http = Http(Endpoint(f"http://127.0.0.1:{port}", timeout=10.0), "1")
         began = time.monotonic()
         timer = threading.Timer(0.1, http.close)
         timer.start()
         with pytest.raises(RemoteFailed):
             http.ask("/", b"", {}, most_bytes=MIB)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         with pytest.raises(RemoteFailed, match="not asked any more"):
             http.ask("/", b"", {}, most_bytes=MIB)
         timer.join()

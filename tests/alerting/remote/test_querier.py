@@ -145,11 +145,11 @@ def test_no_answer_is_told_in_words(server: FakeServer, querier: RemoteQuerier) 
         querier.select(UP, 0, 1)
     server.cut_off = False
     querier.select(UP, 0, 1)  # a new connection
-    server.hang_s = 1.0
+    server.hang_s = 3.0
     began = time.monotonic()
     with pytest.raises(RemoteFailed, match="no complete answer in time"):
         querier.begin(began + 0.2, lambda _: None).select(UP, 0, 1)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 2.5
     server.down()
     with pytest.raises(RemoteFailed, match="Connection refused"):
         RemoteQuerier(Http(Endpoint(server.url), "1")).select(UP, 0, 1)

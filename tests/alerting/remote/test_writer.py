@@ -161,7 +161,7 @@ def test_a_receiver_that_is_away_gets_everything_when_it_is_back(world: World) -
     assert world.inbox.samples == world.expected("a", "b")
 
 
-@pytest.mark.parametrize("status", [500, 503, 429])
+@pytest.mark.parametrize("status", [503, 429])
 def test_it_is_tried_again_as_the_receiver_asks(world: World, status: int) -> None:
     answers = [(status, {"Retry-After": "1"}, b"busy"), (status, {}, b"busy")]
     world.server.behaviour = lambda *asked: answers.pop(0) if answers else world.take(*asked)
@@ -321,14 +321,14 @@ def test_a_stop_saves_where_it_was(world: World) -> None:
 
 
 def test_a_stop_does_not_wait_for_a_receiver_that_hangs(world: World) -> None:
-    world.server.hang_s = 1.5
+    world.server.hang_s = 6.0
     made = world.writer()
     world.frames(1, "a")
     made.start()
     until(lambda: bool(world.server.asked))
     began = time.monotonic()
     made.stop()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 2.5
     world.writers.remove(made)
 
 
