@@ -8,6 +8,7 @@ between them. An event never says enough: the container it names is inspected, t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -95,6 +96,9 @@ class ContainerWatch:
         self._ooms: dict[str, int] = {}
         self._run_ooms: dict[str, int] = {}
         self._last_oom: dict[str, float] = {}
+        # Answers overtake one another: an inspection counts only when none that was asked later was learnt before it.
+        self._turns = itertools.count(1)
+        self._learnt: dict[str, int] = {}
         self._last_event: dict[str, Event] = {}
         self._dirty: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -195,14 +199,19 @@ class ContainerWatch:
 
     async def _resync(self, *, everything: bool) -> bool:
         """Compares with Docker's list; whether anything was new. Raises EngineFailed."""
+        turn = next(self._turns)
         entries = await self._engine.containers()
         # Those that run first: with more than can be watched, it is old ones that are left out.
         entries.sort(key=lambda entry: entry.state not in ("running", "restarting", "paused"))
         ignored, entries = max(0, len(entries) - MAX_CONTAINERS), entries[:MAX_CONTAINERS]
         here = {entry.id for entry in entries}
-        removed = [known for known in self._known if known not in here]
+        # Not one that was made while the list was on its way.
+        removed = [known for known in self._known if known not in here and self._learnt.get(known, 0) < turn]
         for container in removed:
             self._forget(container)
+        for memory in (self._last_event, self._last_oom, self._run_ooms, self._learnt):
+            for container in memory.keys() - here - self._known.keys():
+                del memory[container]
         doubtful = [entry.id for entry in entries if everything or self._differs(entry)]
         await self._inspect(doubtful, {entry.id: entry for entry in entries})
         now = self._wall()
@@ -228,6 +237,7 @@ class ContainerWatch:
 
         async def lane() -> None:
             for container in waiting:
+                turn = next(self._turns)
                 try:
                     found = await self._engine.inspect(container)
                 except NoSuchContainer:
@@ -236,13 +246,16 @@ class ContainerWatch:
                     log.debug("container %s: %s", container[:12], failure)
                     self._guess(container, (entries or {}).get(container))
                 else:
-                    self._learn(found)
+                    self._learn(found, turn)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(LANES, len(ids))):
                 group.create_task(lane())
 
-    def _learn(self, found: Container) -> None:
+    def _learn(self, found: Container, turn: int) -> None:
+        if turn < self._learnt.get(found.id, 0):
+            return
+        self._learnt[found.id] = turn
         known = self._known.get(found.id)
         if known is None and len(self._known) >= MAX_CONTAINERS:
             return
@@ -284,6 +297,7 @@ class ContainerWatch:
         self._last_event.pop(container, None)
         self._last_oom.pop(container, None)
         self._run_ooms.pop(container, None)
+        self._learnt.pop(container, None)
         if known is None:
             return
         self._gone[known.container.name] = (self._clock(), known)

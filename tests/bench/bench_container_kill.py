@@ -1,7 +1,8 @@
 """From a killed container to the notification a receiver took: ``python -m tests.bench.bench_container_kill [KILLS]``.
 
 A Docker Engine, an exporter and an aggregator as they are shipped: scrapes each 5 s, rules of ``config/rules``,
-messages gathered for 300 ms. Beside it, on the same kills, Debian's Prometheus and Alertmanager at 1 s each, without gathering.
+messages gathered for 300 ms. Beside it, on the same kills, Debian's Prometheus and Alertmanager at 1 s each, without
+gathering.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporters.sources import docker_watch
+from exporters.sources.docker_answers import Listed
 from exporters.sources.docker_engine import Engine
 from exporters.sources.docker_watch import RETENTION, ContainerWatch, View
 from tests.support.docker_daemon import DockerDaemon, container, daemon
@@ -228,6 +229,48 @@ async def test_a_fault_of_our_own_is_told_and_survived(tmp_path: Path, monkeypat
             await here.until(lambda view: view.reason == "answer")
         view = await here.until(lambda view: not view.reason)
         assert state(view, "web") == "exited"
+
+
+async def test_a_late_answer_does_not_undo_a_newer_one(tmp_path: Path) -> None:
+    async with world(tmp_path, "web") as here:
+        before = here.watch.view.known["web"].container
+        here.kill("web")
+        await here.until(lambda view: state(view, "web") == "exited")
+        here.watch._learn(before, 2)  # asked before that, answered after it
+        here.watch._publish()
+        assert state(here.watch.view, "web") == "exited"
+
+
+async def test_a_container_made_while_the_list_was_on_its_way_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, "web") as here:
+        engine = here.watch._engine
+        ask = engine.containers
+
+        async def slow() -> list[Listed]:
+            answer = await ask()
+            made = container("new")
+            here.daemon.containers[made["Id"]] = made
+            here.daemon.tell("create", made["Id"])
+            await here.until(lambda view: "new" in view.known)
+            return answer
+
+        monkeypatch.setattr(engine, "containers", slow)
+        assert not await here.watch._resync(everything=False)
+        assert set(here.watch.view.known) == {"web", "new"}
+
+
+async def test_nothing_is_kept_of_containers_that_nobody_lists(tmp_path: Path) -> None:
+    async with world(tmp_path, "web", poll=0.05) as here:
+        for number in range(50):
+            here.daemon.tell("oom", f"{number:064x}")
+        await here.until(lambda view: view.events == 50)
+        for _ in range(100):
+            if not here.watch._last_oom and not here.watch._run_ooms:
+                return
+            await asyncio.sleep(0.02)
+        pytest.fail("it grows with every container that ever was")
 
 
 async def test_it_can_be_ended_from_another_thread(tmp_path: Path) -> None:
