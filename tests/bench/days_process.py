@@ -2,7 +2,7 @@
 
 Everything is there (scraper, rules, outbox, page, API), with the options of ``tierwatch aggregator``; but its clock is
 that of a ``ClusterDay``, which a thread feeds into its store as fast as it can. After each day a line of JSON says what
-it holds. The last day evaluates the rules at each step as in life, those before once a minute, which is quicker.
+it holds. The last day evaluates the rules at each step as in life, those before each sixteenth, which is quicker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alerting.app import App
 
 DAY_MS = 86_400_000
-RULES_EVERY = 4
+RULES_EVERY = 16
 TOLD = ("series", "samples_appended", "chunk_bytes", "file_bytes", "bytes_written")
 
 
