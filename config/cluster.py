@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from config.probe import Probe
 
 Name = Annotated[str, Meta(extra={"kind": "name"})]
+ContainerName = Annotated[str, Meta(extra={"kind": "container"})]
 Address = Annotated[str, Meta(extra={"kind": "address"})]
 Bytes = Annotated[int, Meta(extra={"kind": "size"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -93,7 +94,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     title: str = ""
     port: Port | None = None
     ports: dict[Name, Port] = {}
-    container: str = ""
+    container: ContainerName = ""
     unit: str = ""
     stores: tuple[Text, ...] = ()
     expect: Expect | None = None

@@ -76,6 +76,12 @@ def _name(value: Any) -> str:
     raise ValueError(f"expected a name (a letter, then letters, digits, - or _; at most 63), got {show(value)}")
 
 
+def _container(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", value):
+        return value
+    raise ValueError(f"expected a container's name as docker ps shows it (no slash, no image), got {show(value)}")
+
+
 def _secret(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -89,5 +95,6 @@ KINDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "address": (_address, ""),
     "network": (_network, ""),
     "name": (_name, ""),
+    "container": (_container, ""),
     "secret": (_secret, ""),
 }
