@@ -69,7 +69,7 @@ PG_WRAPAROUND = _of(
 
 
 def _database(column: str, text: str, kind: Kind = "counter") -> Metric:
-    return _of(f"pg_stat_database_{column}", text, "datname", kind=kind)
+    return _of(f"pg_stat_database_{column}", text, "datid", "datname", kind=kind)
 
 
 # Column of pg_stat_database -> metric.

@@ -22,7 +22,8 @@ _STATEMENTS = (
     "SELECT coalesce(state, 'none'), count(*), "
     "max(extract(epoch FROM now() - xact_start)) FROM pg_stat_activity "
     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1",
-    f"SELECT datname, {', '.join(_DATABASE)}, (SELECT age(d.datfrozenxid) FROM pg_database d WHERE d.oid = s.datid) "  # noqa: S608
+    f"SELECT datid, datname, {', '.join(_DATABASE)}, "  # noqa: S608
+    "(SELECT age(d.datfrozenxid) FROM pg_database d WHERE d.oid = s.datid) "
     f"FROM pg_stat_database s WHERE datname IS NOT NULL AND datname NOT LIKE 'template%' LIMIT {MAX_DATABASES}",
     "SELECT application_name, state, "
     "CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) END "
@@ -74,9 +75,9 @@ class Reading:
             figures.add(catalog.PG_ACTIVITY, number(count), state or "")
         longest = [seconds for row in activity if (seconds := number(row[2])) is not None]
         figures.add(catalog.PG_MAX_TX, max(longest, default=0.0))
-        for name, *columns, age in databases:
+        for oid, name, *columns, age in databases:
             for column, value in zip(_DATABASE, columns, strict=True):
-                figures.add(catalog.PG_DATABASE[column], number(value), name or "")
+                figures.add(catalog.PG_DATABASE[column], number(value), oid or "", name or "")
             figures.add(catalog.PG_WRAPAROUND, number(age), name or "")
         for application, state, behind in standbys:
             figures.add(catalog.PG_STANDBY_LAG, number(behind), application or "", state or "")

@@ -189,7 +189,7 @@ async def test_postgresql_figures_and_saturation(postgres: Postgres) -> None:
         assert figure(verdict, databases.PG_MAX_CONNECTIONS) == 10.0
         assert figure(verdict, databases.PG_STATIC, postgres.psql("SHOW server_version").split()[0]) == 1.0
         assert (figure(verdict, databases.PG_SIZE, "postgres") or 0) > 1e6
-        assert (figure(verdict, databases.PG_DATABASE["xact_commit"], "postgres") or 0) > 0
+        assert (figure(verdict, databases.PG_DATABASE["xact_commit"], "5", "postgres") or 0) > 0
         held = [probe("postgresql", postgres.port, user="monitor") for _ in range(6)]
         for one in held:
             assert summary(await ask(one)) in (UP, (State.DEGRADED, Reason.SATURATED))

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Fetches the programs that tests compare with (Prometheus, promtool, amtool, node_exporter, VictoriaMetrics) into
+# Fetches the programs that tests compare with (Prometheus, promtool, amtool, exporters, VictoriaMetrics) into
 # .peers, out of Debian's packages, without installing them: nothing is started, no root is needed. Where that is not
 # possible (another distribution, no package lists) the tests that need them say so and are skipped.
 set -u
-packages="prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics"
+packages="prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
+  prometheus-redis-exporter prometheus-postgres-exporter prometheus-nginx-exporter"
 folder=.peers
 
 [ "$(cat "$folder/complete" 2>/dev/null)" = "$packages" ] && exit 0

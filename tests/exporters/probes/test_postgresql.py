@@ -32,7 +32,7 @@ async def test_figures_have_the_names_of_postgres_exporter() -> None:
     assert figure(verdict, catalog.PG_STATIC, "15.18") == 1.0
     assert figure(verdict, catalog.PG_ACTIVITY, "idle") == 5.0
     assert figure(verdict, catalog.PG_MAX_CONNECTIONS) == 100.0
-    assert figure(verdict, catalog.PG_DATABASE["blks_hit"], "app") == 4000.0
+    assert figure(verdict, catalog.PG_DATABASE["blks_hit"], "16384", "app") == 4000.0
     assert figure(verdict, catalog.PG_SIZE, "app") == 8e6
     assert b"user\0monitor\0database\0app\0" in speaker.startup
     assert b"default_transaction_read_only\0on\0" in speaker.startup
