@@ -197,9 +197,7 @@ def _requests(batch: Sequence[SeriesData]) -> Iterator[list[SeriesData]]:
     piece: list[SeriesData] = []
     size = 0
     for one in batch:
-        for first in range(0, len(one.times), REQUEST_SAMPLES):
-            part = slice(first, first + REQUEST_SAMPLES)
-            cut = SeriesData(one.labels, one.times[part], one.values[part])
+        for cut in [one] if len(one.times) <= REQUEST_SAMPLES else _cut(one):
             if size + len(cut.times) > REQUEST_SAMPLES:
                 yield piece
                 piece, size = [], 0
@@ -207,3 +205,9 @@ def _requests(batch: Sequence[SeriesData]) -> Iterator[list[SeriesData]]:
             size += len(cut.times)
     if piece:
         yield piece
+
+
+def _cut(series: SeriesData) -> Iterator[SeriesData]:
+    for first in range(0, len(series.times), REQUEST_SAMPLES):
+        part = slice(first, first + REQUEST_SAMPLES)
+        yield SeriesData(series.labels, series.times[part], series.values[part])
