@@ -12,16 +12,14 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from alerting.notify.message import Kind, Message
 from alerting.notify.sender import Delivery
 from alerting.notify.stats import ReceiverStats
 from alerting.storage.database import Database, Reader
-from alerting.storage.ports import StorageError
 from config.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -60,7 +58,6 @@ WAITING_PER_URL = 2000
 KEEP_MS = 30 * 86_400_000
 KEEP_ROWS = 20_000
 REASON_CHARACTERS = 300
-CARRIED_AT_ONCE = 256
 _COLUMNS = (
     *("id", "receiver", "url_index", "url_digest", "group_key", "kind", "title", "body", "queued_ms", "attempts"),
     *("next_ms", "state", "reason", "done_ms"),
@@ -223,25 +220,18 @@ class Outbox:
 
     def carry_over(self, damaged: Path) -> None:
         """Take what can still be read of another outbox's file into this one; logs what it was. Raises StorageError."""
-        reader = Reader(damaged)
-        saved = lost = 0
+        reader = Reader(damaged, damaged=True)
+        saved = 0
         try:
-            columns = ", ".join(_COLUMNS)
-            for low in range(*_id_range(reader), CARRIED_AT_ONCE):
-                where = f"SELECT {columns} FROM message WHERE id BETWEEN ? AND ?"  # noqa: S608 - our own names
-                found, unread = _readable(reader, where, low, low + CARRIED_AT_ONCE - 1)
-                lost += unread
-                marks = ", ".join("?" * len(_COLUMNS))
-                insert = f"INSERT OR IGNORE INTO message ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
-                for row in found:
-                    try:
-                        self._database.execute_many(insert, [row])
-                        saved += 1
-                    except StorageError:  # a state that is none
-                        lost += 1
+            found, lost = reader.readable("message", "id", _COLUMNS)
         finally:
             reader.close()
-            log.warning("%s: %d messages were saved, %d could not be read", damaged, saved, lost)
+        marks = ", ".join("?" * len(_COLUMNS))
+        insert = f"INSERT OR IGNORE INTO message ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - our own names
+        with self._database.transaction() as connection:
+            for row in found[-KEEP_ROWS:]:
+                saved += max(connection.execute(insert, row).rowcount, 0)
+        log.warning("%s: %d messages were saved, %d could not be read", damaged, saved, lost + len(found) - saved)
 
     def stats(self, now_ms: int) -> dict[str, ReceiverStats]:
         """Numbers of each receiver since the start of the process; every configured receiver is there."""
@@ -293,28 +283,6 @@ class Outbox:
         with self._lock:
             stats = self._stats.get(receiver, ReceiverStats())
             self._stats[receiver] = stats.plus(queued, delivered, failed_attempts, given_up)
-
-
-def _id_range(reader: Reader) -> tuple[int, int]:
-    """The numbers of the messages, from the first on; as far as can be told."""
-    with suppress(StorageError):
-        ((low, high),) = reader.rows("SELECT min(id), max(id) FROM message")
-        if isinstance(low, int) and isinstance(high, int):
-            return max(low, high - KEEP_ROWS), high + 1
-    return 1, KEEP_ROWS + 1
-
-
-def _readable(reader: Reader, sql: str, low: int, high: int) -> tuple[list[tuple[Any, ...]], int]:
-    """The rows of a range of numbers, and how many places of it could not be read."""
-    try:
-        return reader.rows(sql, (low, high)), 0
-    except StorageError:
-        if low == high:
-            return [], 1
-    middle = (low + high) // 2
-    first, lost = _readable(reader, sql, low, middle)
-    second, more = _readable(reader, sql, middle + 1, high)
-    return first + second, lost + more
 
 
 def backoff_ms(message: int, attempts: int, age_ms: int) -> int:

@@ -32,6 +32,7 @@ TRY_DISK_S, PATIENCE_S = 5.0, 60.0
 _COLUMNS = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
+UNREADABLE = 2000  # rows of a damaged table that are looked for in vain before the rest is given up
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -251,7 +252,8 @@ class Database:
 class Reader:
     """A second connection that only reads, beside a ``Database``: any thread, one at a time, never behind a writer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, damaged: bool = False) -> None:
+        """``damaged``: read what can be read of a file that was cut short."""
         self.path = path
         self._lock = threading.Lock()
         with _our_errors(path):
@@ -262,11 +264,44 @@ class Reader:
                 isolation_level=None,
                 check_same_thread=False,
             )
+        if damaged:
+            self._connection.text_factory = _text
+            with suppress(StorageError):  # pages beyond the file's end are then an error of their own
+                self.rows("PRAGMA writable_schema=ON")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and fetch everything. Raises StorageError."""
         with self._lock, _our_errors(self.path):
             return self._connection.execute(sql, parameters).fetchall()
+
+    def readable(self, table: str, key: str, columns: Sequence[str]) -> tuple[list[tuple[Any, ...]], int]:
+        """The rows of a damaged file's table that can be read, by ascending key, and how many tries found nothing:
+        ranges that fail are halved until what fails is one row."""
+        found: list[tuple[Any, ...]] = []
+        lost = 0
+        between = f"SELECT {', '.join(columns)} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"  # noqa: S608
+        ranges = [self._range(table, key)]
+        while ranges and lost < UNREADABLE:
+            low, high = ranges.pop()
+            try:
+                found += self.rows(between, (low, high))
+            except StorageError:
+                if low >= high:
+                    lost += 1
+                    continue
+                middle = (low + high) // 2
+                ranges += [(middle + 1, high), (low, middle)]
+        return found, lost
+
+    def _range(self, table: str, key: str) -> tuple[int, int]:
+        ends = []
+        for which, otherwise in (("min", 0), ("max", 1 << 24)):
+            try:
+                ((end,),) = self.rows(f"SELECT {which}({key}) FROM {table}")  # noqa: S608 - our own names
+            except StorageError:
+                end = otherwise
+            ends.append(end if isinstance(end, int) else 0)
+        return ends[0], ends[1]
 
     def close(self) -> None:
         with self._lock, _our_errors(self.path):

@@ -13,7 +13,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
 FREE_PAGES_KEPT = 8 * MIB // PAGE  # reused by the next blocks: giving them back would be written twice
 LOG_PAGES = 16 * MIB // PAGE
 VACUUM_PAGES = 512  # given back at once
+
+BLOCK_COLUMNS = ("id", "source", "level", "start_ms", "end_ms", "count", "bytes", "members")
 
 SCHEMA = """
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, sealed INTEGER NOT NULL DEFAULT 0);
@@ -108,6 +110,9 @@ class Loaded:
     """Above every number on disk, also those of blocks and series that were left out."""
     tail: list[tuple[int, int, bytes]]
     """(row, group, blob) in the order of writing."""
+    damaged: Path | None = None
+    """A file that was moved aside; ``to_save`` are blocks that can perhaps still be read from it."""
+    to_save: tuple[Block, ...] = ()
 
 
 class Disk:
@@ -129,17 +134,55 @@ class Disk:
             raise
 
     def load_or_start_empty(self, now_ms: int) -> Loaded:
-        """``load``; a file that opens but cannot be read, or lacks its tables, goes aside."""
+        """``load``; a file that opens but cannot be read, or lacks its tables, goes aside, and what can be read of it
+        comes into the new one: small things at once, the blocks later."""
+        aside = self._database.moved_aside
+        if aside is None:
+            try:
+                return self.load()
+            except (DatabaseDamaged, TypeError, ValueError) as error:
+                log.warning("%s: %s", self.path, error)
+            except StorageError as error:
+                if "no such" not in str(error):
+                    raise
+                log.warning("%s", error)
+            aside = self.start_empty(now_ms)
+        blocks = self._save_small_things(aside)
+        loaded = self.load()
+        blocks = [block for block in blocks if block.source in loaded.sources]
+        return replace(
+            loaded,
+            next_block=max([loaded.next_block, *(block.id + 1 for block in blocks)]),
+            next_series=max([loaded.next_series, *(int(block.members.ids[-1]) + 1 for block in blocks)]),
+            damaged=aside,
+            to_save=tuple(blocks),
+        )
+
+    def _save_small_things(self, aside: Path) -> list[Block]:
+        """Sources, series and tail; returns the blocks that are known."""
+        reader = Reader(aside, damaged=True)
         try:
-            return self.load()
-        except (DatabaseDamaged, TypeError, ValueError) as error:
-            log.warning("%s: %s", self.path, error)
+            sources, _ = reader.readable("sources", "id", ("id", "name", "sealed"))
+            series, _ = reader.readable("series", "id", ("id", "source", "labels"))
+            tail, _ = reader.readable("tail", "id", ("id", "grp", "data"))
+            described, _ = reader.readable("blocks", "id", BLOCK_COLUMNS)
         except StorageError as error:
-            if "no such" not in str(error):
-                raise
-            log.warning("%s", error)
-        self.start_empty(now_ms)
-        return self.load()
+            log.warning("%s: nothing of it can be read: %s", aside, error)
+            return []
+        finally:
+            reader.close()
+        rows = {
+            "INSERT OR IGNORE INTO sources VALUES (?, ?, ?)": _like(sources, (int, str, int)),
+            "INSERT OR IGNORE INTO series VALUES (?, ?, ?)": _like(series, (int, int, str)),
+            "INSERT OR IGNORE INTO tail VALUES (?, ?, ?)": _like(tail, (int, int, bytes)),
+        }
+        with self._database.transaction() as connection:
+            for statement, good in rows.items():
+                connection.executemany(statement, good)
+        blocks, _ = _blocks(row for row in described if isinstance(row[2], int) and row[2] >= 0)
+        numbers = (len(sources), len(series), len(tail), len(blocks))
+        log.warning("%s: read back %d sources, %d series, %d flushes; %d blocks are looked for next", aside, *numbers)
+        return [block for block in blocks if len(block.members.ids)]
 
     def load(self) -> Loaded:
         """Everything but the chunks. A block or a series that makes no sense is left out."""
@@ -151,7 +194,6 @@ class Disk:
                 series.append((int(series_id), int(source), Labels.of(json.loads(text))))
             except (ValueError, TypeError):
                 continue
-        blocks, lost, shared = [], list[int](), dict[bytes, Members]()
         replaced = [int(block) for (block,) in rows("SELECT id FROM blocks WHERE level = ?", (REPLACED,))]
         if replaced:
             try:
@@ -160,15 +202,8 @@ class Disk:
                 raise
             except StorageError as error:  # a full disk: they are left out below, and go at another start
                 log.warning("%s", error)
-        columns = "id, source, level, start_ms, end_ms, count, bytes, members"
-        for *numbers, members in rows(f"SELECT {columns} FROM blocks WHERE level >= 0 ORDER BY start_ms, id"):  # noqa: S608
-            try:
-                if members not in shared:
-                    shared[members] = Members.unpack(members)
-                block_id, source, level, start_ms, end_ms, count, size = (int(number) for number in numbers)
-                blocks.append(Block(block_id, source, level, start_ms, end_ms, count, size, shared[members]))
-            except (Damaged, TypeError, ValueError):
-                lost.append(int(numbers[0]))
+        columns = ", ".join(BLOCK_COLUMNS)
+        blocks, lost = _blocks(rows(f"SELECT {columns} FROM blocks WHERE level >= 0 ORDER BY start_ms, id"))  # noqa: S608
         tail = [(int(i), int(grp), bytes(data)) for i, grp, data in rows("SELECT id, grp, data FROM tail ORDER BY id")]
         ((block_top, chunk_top, series_top),) = rows(
             "SELECT (SELECT max(id) FROM blocks), (SELECT max(key) FROM chunks), (SELECT max(id) FROM series)"
@@ -287,6 +322,25 @@ def read_block(reader: Reader, block: Block) -> NewBlock:
     if not times or [int(key) for key, _ in chunks] != list(wanted):
         raise StorageError(f"{reader.path}: block {block.id} is not whole")
     return NewBlock(block, bytes(times[0][0]), [bytes(data) for _, data in chunks])
+
+
+def _blocks(rows: Iterable[Sequence[Any]]) -> tuple[list[Block], list[int]]:
+    """Blocks of rows of ``BLOCK_COLUMNS``, and the ids of those that make no sense."""
+    blocks, lost, shared = [], list[int](), dict[bytes, Members]()
+    for *numbers, members in rows:
+        try:
+            if members not in shared:
+                shared[members] = Members.unpack(members)
+            block_id, source, level, start_ms, end_ms, count, size = (int(number) for number in numbers)
+            blocks.append(Block(block_id, source, level, start_ms, end_ms, count, size, shared[members]))
+        except (Damaged, TypeError, ValueError):
+            lost.append(int(numbers[0]))
+    return blocks, lost
+
+
+def _like(rows: Iterable[Sequence[Any]], types: Sequence[type]) -> list[Sequence[Any]]:
+    """Those whose values have these types: SQLite does not notice every byte that has changed."""
+    return [row for row in rows if all(isinstance(value, of) for value, of in zip(row, types, strict=True))]
 
 
 def _insert(connection: Any, new: NewBlock) -> None:

@@ -11,7 +11,7 @@ from alerting.storage.ports import StorageError
 
 log = logging.getLogger(__name__)
 
-BLOCKS_AT_ONCE = 4
+BLOCKS_AT_ONCE = 8
 
 
 class Salvage:
@@ -20,7 +20,7 @@ class Salvage:
     def __init__(self, path: Path, blocks: list[Block]) -> None:
         """Raises StorageError when the file cannot be opened."""
         self._path = path
-        self._reader = Reader(path)
+        self._reader = Reader(path, damaged=True)
         self._left = sorted(blocks, key=lambda block: block.end_ms)
         self._total = len(blocks)
         self.lost = 0

@@ -222,7 +222,11 @@ class Store:
             row=max((row for row, _, _ in loaded.tail), default=0) + 1,
             groups=groups,
             rewrite=damaged,
+            damaged=loaded.damaged,
+            to_save=loaded.to_save,
         )
+        if self._rows_lost:
+            log.warning("%s: %d pieces of the newest samples could not be read", self._disk.path, self._rows_lost)
 
     def _drop_lost(self, blocks: list[int]) -> None:
         if not blocks:

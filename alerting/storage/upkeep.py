@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -65,8 +67,20 @@ class Upkeep:
 
     # --- at the start -----------------------------------------------------------------------------------------------
 
-    def continue_from(self, *, block: int, row: int, groups: dict[int, dict[int, int]], rewrite: bool) -> None:
-        """The first free numbers, and the tail's groups; ``rewrite``: their rows get new numbers with a new group."""
+    def continue_from(
+        self,
+        *,
+        block: int,
+        row: int,
+        groups: dict[int, dict[int, int]],
+        rewrite: bool,
+        damaged: Path | None = None,
+        to_save: Sequence[Block] = (),
+    ) -> None:
+        """The first free numbers, and the tail's groups; ``rewrite``: their rows get new numbers with a new group.
+        ``to_save``: blocks to be carried over from the file ``damaged``."""
+        if damaged is not None and to_save:
+            self._salvage = Salvage(damaged, list(to_save))
         self._next_block, self._next_row = block, row
         if rewrite:
             self._old_groups = list(groups)

@@ -159,7 +159,8 @@ class Counting(NodePage):
 def test_kill_9_at_any_moment_loses_ten_seconds_at_most(tmp_path: Path, phone: HttpReceiver, seed: int) -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
-    with Counting() as node, Aggregator(tmp_path) as aggregator:
+    node = Counting()
+    with node, Aggregator(tmp_path) as aggregator:
         write_config(aggregator.config, node_port=node.port, url=phone.url())
         due: set[int] = set()
         for pause in (12.0, *(chance.uniform(0.0, 4.0) for _ in range(3))):

@@ -176,11 +176,11 @@ def test_when_the_disk_is_full_it_goes_on_in_memory_and_comes_back_with_everythi
     long = "x" * 20_000
     with pytest.raises(StorageError, match="full"):
         database.execute("INSERT INTO note (text) VALUES (?)", (long,))
-    assert database.in_memory
+    assert [database.in_memory] == [True]
     for _ in range(3):
         database.execute("INSERT INTO note (text) VALUES (?)", (long,))
     assert database.rows("SELECT count(*) FROM note") == [(4,)]
-    assert database.in_memory
+    assert [database.in_memory] == [True]
     assert caplog.text.count("going on in memory") == 1
     second = Database(tmp_path / "state.db", [FIRST], now_ms=NOW)
     assert second.rows("SELECT text FROM note") == [("before",)]
@@ -188,11 +188,11 @@ def test_when_the_disk_is_full_it_goes_on_in_memory_and_comes_back_with_everythi
     assert database._file is not None
     database._try_s = 0.0
     assert database.rows("SELECT count(*) FROM note") == [(4,)]
-    assert database.in_memory  # tried, and refused
+    assert [database.in_memory] == [True]  # tried, and refused
     database._file.execute("PRAGMA max_page_count=100000")
     database._try_s = 0.0
     assert database.rows("SELECT count(*) FROM note") == [(4,)]
-    assert not database.in_memory
+    assert [database.in_memory] == [False]
     assert caplog.text.count("on disk again") == 1
     database.execute("INSERT INTO note (text) VALUES ('after')")
     database.close()
