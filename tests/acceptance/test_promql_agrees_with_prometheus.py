@@ -1,4 +1,4 @@
-"""The same data and queries for a real Prometheus and for the engine: chosen queries, and random ones.
+"""The same imported data and queries for a real Prometheus and for ours: chosen queries, and random ones.
 
 What is different between the 2.x that Debian 12 has and 3, and how it is kept out, is told in
 ``tests.support.random_promql``. ``python -m tests.support.differential COUNT FIRST_SEED`` asks as many as one likes.
@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from alerting.model.labels import Labels
-from tests.support.differential import Case, Comparison, differing_points
+from tests.support.differential import Case, Comparison, differing_points, imported, in_memory
 from tests.support.prometheus import prometheus_with
 from tests.support.random_promql import START_MS, data
 
@@ -86,9 +86,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def comparison(prometheus: str) -> Iterator[Comparison]:
-    with closing(Comparison(prometheus, data())) as found:
-        yield found
+def comparison(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
+    with imported(data(), tmp_path_factory.mktemp("tierwatch")) as store:
+        with closing(Comparison(prometheus, store)) as found:
+            yield found
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -132,7 +133,7 @@ def test_an_engine_with_other_samples_disagrees(prometheus: str) -> None:
     series = data()
     for labels in [labels for labels in series if labels.metric_name == "g"]:
         series[labels] = [(at, value + 0.125) for at, value in series[labels]]
-    with closing(Comparison(prometheus, series)) as other:
+    with closing(Comparison(prometheus, in_memory(series))) as other:
         assert sum(bool(other.differences(Case.of(seed))) for seed in range(1, 101)) > 5
 
 

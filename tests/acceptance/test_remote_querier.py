@@ -110,8 +110,7 @@ def test_the_engine_says_what_the_server_says(peer: RemotePeer, querier: RemoteQ
 def test_random_queries_have_the_server_s_answers(tmp_path: Path) -> None:
     series = data()
     with prometheus_with(series, tmp_path) as base, closing(Http(Endpoint(base, timeout=20.0), "test")) as http:
-        with closing(Comparison(base, series)) as comparison:
-            comparison._engine = Engine(RemoteQuerier(http))
+        with closing(Comparison(base, RemoteQuerier(http))) as comparison:
             cases = [Case.of(seed) for seed in range(SEED, SEED + RANDOM_QUERIES)]
             assert [found for case in cases for found in comparison.differences(case)] == []
             assert [comparison.kind_of_answer(case) for case in cases].count("some") > RANDOM_QUERIES / 3

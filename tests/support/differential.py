@@ -10,6 +10,8 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,13 @@ from alerting.promql.engine import Engine
 from alerting.promql.errors import QueryError
 from alerting.promql.parse import parse
 from alerting.promql.value import Matrix, Scalar, String, Value, Vector
+from alerting.storage.options import StoreOptions
+from alerting.storage.ports import Querier
+from alerting.storage.store import Store
+from alerting.transfer import import_cli
 from tests.support.memory_querier import MemoryQuerier
-from tests.support.prometheus import Data, prometheus_with
-from tests.support.random_promql import Grammar, data
+from tests.support.prometheus import Data, openmetrics, prometheus_with
+from tests.support.random_promql import LENGTH_MS, START_MS, Grammar, data
 
 Points = dict[Labels, dict[int, float]]
 # A kind of result and its points; None for an error.
@@ -45,12 +51,9 @@ class Case:
 
 
 class Comparison:
-    """``base`` is the address of a Prometheus that holds the same ``series``."""
+    """``base`` is the address of a Prometheus that holds what ``querier`` has."""
 
-    def __init__(self, base: str, series: Data) -> None:
-        querier = MemoryQuerier()
-        for labels, rows in series.items():
-            querier.put(labels, rows)
+    def __init__(self, base: str, querier: Querier) -> None:
         self._engine = Engine(querier)
         self._peer = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
 
@@ -157,10 +160,36 @@ def same_number(left: float, right: float) -> bool:
     return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9)
 
 
+def in_memory(series: Data) -> MemoryQuerier:
+    querier = MemoryQuerier()
+    for labels, rows in series.items():
+        querier.put(labels, rows)
+    return querier
+
+
+@contextmanager
+def imported(series: Data, home: Path) -> Iterator[Store]:
+    """A store into which the samples were imported, from the same text that Prometheus gets."""
+    (home / "ours").mkdir()
+    (home / "ours.om").write_text(openmetrics(series), encoding="utf-8")
+    status = import_cli.main([str(home / "ours.om"), "--data", str(home / "ours"), "--retention", "100y"])
+    assert status == 0
+    options = StoreOptions(retention_ms=100 * 365 * 86_400_000)
+    store = Store.open(home / "ours" / "metrics.db", options, START_MS + LENGTH_MS)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def main(count: int, first: int) -> int:
     series = data()
-    with tempfile.TemporaryDirectory() as home, prometheus_with(series, Path(home)) as base:
-        comparison = Comparison(base, series)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        prometheus_with(series, Path(home)) as base,
+        imported(series, Path(home)) as store,
+    ):
+        comparison = Comparison(base, store)
         different = 0
         for seed in range(first, first + count):
             for problem in comparison.differences(Case.of(seed)):
