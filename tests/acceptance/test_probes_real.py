@@ -1,8 +1,10 @@
-"""Probes and the real Redis, PostgreSQL, nginx and dnsmasq of the distribution."""
+"""Probes and the real thing: Redis, PostgreSQL, nginx, dnsmasq, JupyterHub."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,3 +265,22 @@ async def test_dnsmasq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert verdict.state is State.UP
     verdict = await outcome(probe("dns", port, query="router.lan"), 2.0)
     assert summary(verdict) == (State.DOWN, Reason.REFUSED)
+
+
+# JupyterHub
+
+
+async def test_jupyterhub(tmp_path: Path) -> None:
+    with real_services.jupyterhub(tmp_path) as (port, hub, proxy):
+        asked = probe("jupyterhub", port)
+        async with asyncio.timeout(30):
+            while (verdict := await ask(asked)).state is not State.UP:  # noqa: ASYNC110  # its first routes
+                await asyncio.sleep(0.2)
+        assert verdict.reason in (None, Reason.SLOW)
+        hub.kill()
+        await asyncio.to_thread(hub.wait, 10)
+        assert summary(await ask(asked)) == (State.DOWN, Reason.BACKEND), "the proxy still answers"
+        os.kill(proxy, signal.SIGTERM)
+        await asyncio.to_thread(real_services.within, 10, lambda: not real_services.accepts(port), "the proxy's end")
+        assert summary(await ask(asked)) == (State.DOWN, Reason.REFUSED)
+        asked.close()

@@ -6,7 +6,23 @@ set -u
 packages="prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
   prometheus-redis-exporter prometheus-postgres-exporter prometheus-nginx-exporter"
 folder=.peers
+# Debian's JupyterHub wants its proxy from npm; PyPI has both. In an environment of its own: nothing of ours needs them.
+hub="jupyterhub==6.1.1 configurable-http-proxy==0.4.0"
 
+fetch_hub() {
+    [ "$(cat "$folder/jupyterhub/complete" 2>/dev/null)" = "$hub" ] && return
+    rm -rf "$folder/jupyterhub"
+    # shellcheck disable=SC2086 # two words
+    if .venv/bin/python -m venv "$folder/jupyterhub" &&
+        "$folder/jupyterhub/bin/pip" --disable-pip-version-check install --quiet $hub; then
+        echo "$hub" >"$folder/jupyterhub/complete"
+    else
+        echo "peers: JupyterHub cannot be fetched; tests that need it are skipped"
+    fi
+}
+
+mkdir -p "$folder"
+fetch_hub
 [ "$(cat "$folder/complete" 2>/dev/null)" = "$packages" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
     echo "peers: no apt here; tests that need Prometheus are skipped"

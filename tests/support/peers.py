@@ -10,7 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # Servers stand where a user's PATH does not lead.
-PLACES = os.pathsep.join(["/usr/sbin", "/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))])
+PLACES = os.pathsep.join(
+    [
+        str(ROOT / ".peers/jupyterhub/bin"),
+        "/usr/sbin",
+        "/sbin",
+        *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin"))),
+    ]
+)
 FETCHED = ROOT / ".peers" / "usr" / "bin"
 
 

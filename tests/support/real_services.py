@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.peers import need
@@ -102,6 +102,28 @@ def dnsmasq(folder: Path, *options: str) -> Iterator[int]:
     with process(command, folder) as started:
         within(10, lambda: accepts(port) and started.poll() is None, "dnsmasq")
         yield port
+
+
+@contextmanager
+def jupyterhub(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], int]]:
+    """(port of the proxy, the hub, process of the proxy); the proxy outlives a hub that is killed, until the end."""
+    program = need("jupyterhub")
+    proxy, hub, api = free_port(), free_port(), free_port()
+    (folder / "config.py").write_text(
+        f"c.JupyterHub.bind_url = 'http://127.0.0.1:{proxy}'\nc.JupyterHub.hub_port = {hub}\n"
+        f"c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{api}'\n"
+        f"c.ConfigurableHTTPProxy.command = ['{Path(program).with_name('configurable-http-proxy')}']\n"
+        "c.JupyterHub.authenticator_class = 'dummy'\nc.JupyterHub.db_url = 'sqlite://'\n"
+    )
+    number = folder / "jupyterhub-proxy.pid"
+    try:
+        with process((program, "-f", str(folder / "config.py")), folder) as started:
+            within(60, lambda: number.exists() and accepts(proxy) and accepts(hub), "jupyterhub")
+            yield proxy, started, int(number.read_text())
+    finally:
+        if number.exists():
+            with suppress(ProcessLookupError):
+                os.kill(int(number.read_text()), signal.SIGTERM)
 
 
 def user_name() -> str:
