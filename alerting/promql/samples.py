@@ -114,14 +114,18 @@ def windows(samples: Samples, ends: IntArray, range_ms: int, eval_times: IntArra
     low = np.empty((rows, len(ends)), dtype=np.int64)
     high = np.empty((rows, len(ends)), dtype=np.int64)
     starts_ms = ends - range_ms
+    shared: IntArray | None = None
+    first, last = ends, ends
     for row in range(rows):
         budget.check_time()
         part = samples.series(row)
         times = samples.times[part]
-        low[row] = np.searchsorted(times, starts_ms, side="right")
-        high[row] = np.searchsorted(times, ends, side="right")
-        low[row] += part.start
-        high[row] += part.start
+        if shared is None or not np.array_equal(times, shared):  # the series of a target mostly have the same times
+            shared = times
+            first = np.searchsorted(times, starts_ms, side="right")
+            last = np.searchsorted(times, ends, side="right")
+        low[row] = first + part.start
+        high[row] = last + part.start
     return Windows(samples, low, high, ends, range_ms, eval_times, budget)
 
 
@@ -140,15 +144,18 @@ def latest(found: Sequence[SeriesData], times: IntArray, lookback_ms: int) -> tu
     values = np.empty(shape)
     stamps = np.empty(shape)
     present = np.empty(shape, dtype=np.bool_)
+    shared: IntArray | None = None
+    index, stamp, here = times, times, np.empty(0, dtype=np.bool_)
     for row, series in enumerate(found):
-        index = np.searchsorted(series.times, times, side="right") - 1
-        here = index >= 0
-        index[~here] = 0
-        stamp = series.times[index]
+        if series.times is not shared:  # the series of a target mostly share their times
+            shared = series.times
+            index = np.searchsorted(shared, times, side="right") - 1
+            here = index >= 0
+            index[~here] = 0
+            stamp = shared[index]
+            here &= stamp > times - lookback_ms
         value = series.values[index]
-        here &= stamp > times - lookback_ms
-        here &= ~is_stale(value)
-        values[row], stamps[row], present[row] = value, stamp, here
+        values[row], stamps[row], present[row] = value, stamp, here & ~is_stale(value)
     stamps /= 1000.0
     rows = np.flatnonzero(present.any(axis=1)).tolist()
     labels = [found[row].labels for row in rows]

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 BUNDLE_CELLS = 16_384  # a few KiB deflated: some pages, read at once
 TIMES = 0xFFFF  # stands for a block's times where a bundle's number would stand
 BAD_REMEMBERED = 10_000
-CELLS_AT_ONCE = 1 << 18  # restored together: many small columns in one go, but no more than some MiB
+CELLS_AT_ONCE = 1 << 16  # restored together: many small columns in one go, within half a MiB that is not asked for anew
 
 
 class Vanished(Exception):
