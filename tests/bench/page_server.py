@@ -16,10 +16,11 @@ from tests.bench.motion import PEER_PAGE, LivingPage
 
 PAGES = 64
 APART_S = 15.0
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class OnePage(asyncio.Protocol):
-    """As much of HTTP as a scraper needs: every request without a body gets the next page."""
+    """As much of HTTP as a scraper needs: every request for /metrics gets the next page, others 404."""
 
     def __init__(self, answers: list[bytes]) -> None:
         self._answers = answers
@@ -34,7 +35,10 @@ class OnePage(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._seen += data
         while (end := self._seen.find(b"\r\n\r\n")) >= 0:
-            self._seen = self._seen[end + 4 :]
+            wanted, self._seen = self._seen[:end], self._seen[end + 4 :]
+            if not wanted.startswith(b"GET /metrics "):
+                self._transport.write(NOT_FOUND)
+                continue
             self._transport.write(self._answers[self._at % len(self._answers)])
             self._at += 1
 
