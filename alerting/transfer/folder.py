@@ -12,7 +12,7 @@ from alerting.storage.ports import StorageError
 
 DEFAULT = Path("/var/lib/tierwatch")
 SAMPLES = "metrics.db"
-DATABASES = (SAMPLES, "states.db", "alerts.db")
+DATABASES = (SAMPLES, "states.db", "alerts.db", "remote.db")  # those that are there
 LOCK = "lock"
 
 
