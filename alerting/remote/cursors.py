@@ -43,6 +43,11 @@ class Cursors:
             rows = ((self._destination, source, at) for source, at in acked.items())
             connection.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", rows)
 
+    def start_empty(self, now_ms: int) -> None:
+        """The file turned out damaged: it goes aside. This destination keeps its beginning."""
+        self._database.reopen_empty(now_ms)
+        self._database.execute("INSERT INTO destinations VALUES (?, ?)", (self._destination, self.begun_ms))
+
     def close(self) -> None:
         self._database.close()
 
@@ -53,8 +58,8 @@ class Cursors:
             if found:
                 return int(found[0][0])
             connection.execute("INSERT INTO destinations VALUES (?, ?)", (self._destination, now_ms))
-            old = "SELECT id FROM destinations ORDER BY begun_ms DESC LIMIT -1 OFFSET ?"
-            for (gone,) in connection.execute(old, (DESTINATIONS,)).fetchall():
+            old = "SELECT id FROM destinations WHERE id != ? ORDER BY begun_ms DESC LIMIT -1 OFFSET ?"
+            for (gone,) in connection.execute(old, (self._destination, DESTINATIONS - 1)).fetchall():
                 connection.execute("DELETE FROM cursors WHERE destination = ?", (gone,))
                 connection.execute("DELETE FROM destinations WHERE id = ?", (gone,))
         return now_ms

@@ -18,6 +18,7 @@ from alerting.remote.cursors import Cursors
 from alerting.remote.delivery import FIRST_PAUSE_S, Delivery, Stopped, TooOld, size_of
 from alerting.remote.http import Http
 from alerting.remote.stats import Tally, WriteStats
+from alerting.storage.database import DatabaseDamaged
 from alerting.storage.follow import Position
 from alerting.storage.ports import StorageError
 from config.daemon.log import event
@@ -170,7 +171,11 @@ class RemoteWriter:
     def _save(self) -> None:
         changed = {source: at for source, at in self._acked.items() if self._saved.get(source) != at}
         if changed:
-            self._cursors.save(changed)
+            try:
+                self._cursors.save(changed)
+            except DatabaseDamaged:
+                self._cursors.start_empty(self._clock.now_ms())
+                self._cursors.save(self._acked)
             self._saves = True
         self._saved.update(changed)
         self._saved_at = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from alerting.remote import delivery, writer
 from alerting.remote.cursors import Cursors
 from alerting.remote.http import Http
 from alerting.remote.writer import RemoteWriter
+from alerting.storage.database import DatabaseDamaged
 from alerting.storage.follow import Follower
 from alerting.storage.ports import StorageError
 from alerting.storage.store import Store, StoreOptions
@@ -249,6 +250,31 @@ def test_a_disk_that_takes_no_cursor_stops_no_sending(world: World, monkeypatch:
     assert world.inbox.samples == world.expected("a")
     world.writers.remove(made)
     made.stop()
+
+
+def test_a_damaged_file_is_replaced_with_what_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.writer()
+    world.frames(10, "a", "b")
+    drain(made)
+    save = made._cursors.save
+    damaged = [True]
+
+    def once(acked: Mapping[str, int]) -> None:
+        if damaged.pop():
+            damaged.append(False)
+            raise DatabaseDamaged("disk image is malformed")
+        damaged.append(False)
+        save(acked)
+
+    monkeypatch.setattr(made._cursors, "save", once)
+    world.frames(1, "a")
+    drain(made)
+    world.writers.remove(made)
+    made.stop()
+    second = world.writer()
+    drain(second)
+    assert second.stats().tally.requests == 0
+    assert world.inbox.samples == world.expected("a", "b")
 
 
 def test_a_lost_answer_is_no_loss_and_no_refusal(world: World) -> None:
