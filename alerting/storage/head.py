@@ -321,7 +321,8 @@ class Head:
             self.dropped += gone
             self.drop(self.first + gone)
         if self._count == len(self._times):
-            self._replace(self._count * 2, self._values.shape[1])
+            # A quarter more: doubling would leave half of the largest arrays of the process unused.
+            self._replace(self._count + max(ROWS, self._count // 4), self._values.shape[1])
 
     def _replace(self, rows: int, columns: int) -> None:
         times, values = np.zeros(rows, np.int64), _blank(rows, columns)
