@@ -18,9 +18,9 @@ from alerting.promql import nodes
 from alerting.promql.budget import Patience
 from alerting.promql.check import kind_of
 from alerting.promql.errors import QueryError
-from alerting.promql.format import format_expr
 from alerting.promql.inspect import selectors
 from alerting.promql.parse import parse
+from alerting.promql.pretty import pretty
 from alerting.promql.value import Result
 
 MOST_POINTS = 11_000
@@ -151,7 +151,7 @@ class QueryHandlers:
         params = await Params.of(request)
 
         def work(_: Patience) -> bytes:
-            return success(format_expr(params.expression()))
+            return success(pretty(params.expression()))
 
         return json_response(request, await self._pool.run(request, work))
 

@@ -47,7 +47,7 @@ def syntax_tree(expr: nodes.Expr) -> Tree:
 def _selector(selector: nodes.VectorSelector) -> Tree:
     matchers = list(selector.matchers)
     name = ""
-    if matchers and (matchers[0].name, matchers[0].op) == (METRIC_NAME, "="):
+    if selector.named and matchers and (matchers[0].name, matchers[0].op) == (METRIC_NAME, "="):
         name = matchers[0].value
         matchers.append(matchers.pop(0))
     return {

@@ -88,9 +88,7 @@ def _text(expr: nodes.Expr) -> str:
             modifiers = _modifiers(selector.at, selector.offset_ms)
             return f"{_selector(selector)}[{format_duration(range_ms)}]{modifiers}"
         case nodes.Subquery():
-            step = format_duration(expr.step_ms) if expr.step_ms else ""
-            window = f"[{format_duration(expr.range_ms)}:{step}]"
-            return _operand(expr.expr, _ATOM) + window + _modifiers(expr.at, expr.offset_ms)
+            return _operand(expr.expr, _ATOM) + subquery_suffix(expr)
         case nodes.Paren(inner):
             return f"({_text(inner)})"
         case nodes.Negation(inner):
@@ -107,7 +105,7 @@ def _text(expr: nodes.Expr) -> str:
 
 def _number(value: float) -> str:
     if math.isinf(value):
-        return "Inf" if value > 0 else "-Inf"
+        return "+Inf" if value > 0 else "-Inf"
     return format_plain(value)
 
 
@@ -115,12 +113,16 @@ def _selector(selector: nodes.VectorSelector) -> str:
     matchers = list(selector.matchers)
     name = ""
     first = matchers[0] if matchers else None
-    named = first is not None and (first.name, first.op) == ("__name__", "=") and _METRIC.match(first.value)
-    if first is not None and named and first.value.lower() not in _KEYWORDS:
+    if selector.named and first is not None and (first.name, first.op) == ("__name__", "=") and _plain(first.value):
         name = first.value
         matchers = matchers[1:]
-    inner = ", ".join(map(_matcher, matchers))
+    inner = ",".join(sorted(map(_matcher, matchers)))
     return f"{name}{{{inner}}}" if inner or not name else name
+
+
+def _plain(name: str) -> bool:
+    """Whether a metric name can stand before braces."""
+    return _METRIC.match(name) is not None and name.lower() not in _KEYWORDS
 
 
 def _matcher(matcher: Matcher) -> str:
@@ -159,7 +161,15 @@ def _operand(expr: nodes.Expr, least: int) -> str:
 def _binary(expr: nodes.Binary) -> str:
     strength = _PRECEDENCE[expr.op]
     right_binds = expr.op == "^"
-    words = [_operand(expr.left, strength + right_binds), expr.op]
+    words = [_operand(expr.left, strength + right_binds), operator_text(expr)]
+    signed = isinstance(expr.right, nodes.NumberLiteral | nodes.Negation)  # reads well after an operator: 2 ^ -x
+    words.append(_text(expr.right) if signed else _operand(expr.right, strength + (not right_binds)))
+    return " ".join(words)
+
+
+def operator_text(expr: nodes.Binary) -> str:
+    """What stands between the sides: operator, ``bool``, matching."""
+    words = [expr.op]
     if expr.return_bool:
         words.append("bool")
     matching = expr.matching
@@ -167,14 +177,21 @@ def _binary(expr: nodes.Binary) -> str:
         words.append(f"{'on' if matching.on else 'ignoring'} ({', '.join(map(_label, matching.labels))})")
     if matching.many != "none":
         words.append(f"group_{matching.many} ({', '.join(map(_label, matching.include))})")
-    signed = isinstance(expr.right, nodes.NumberLiteral | nodes.Negation)  # reads well after an operator: 2 ^ -x
-    words.append(_text(expr.right) if signed else _operand(expr.right, strength + (not right_binds)))
     return " ".join(words)
 
 
+def subquery_suffix(expr: nodes.Subquery) -> str:
+    step = format_duration(expr.step_ms) if expr.step_ms else ""
+    return f"[{format_duration(expr.range_ms)}:{step}]" + _modifiers(expr.at, expr.offset_ms)
+
+
 def _aggregate(expr: nodes.Aggregate) -> str:
-    clause = ""
-    if expr.without or expr.grouping:
-        clause = f" {'without' if expr.without else 'by'} ({', '.join(map(_label, expr.grouping))}) "
     param = "" if expr.param is None else _text(expr.param) + ", "
-    return f"{expr.op}{clause}({param}{_text(expr.expr)})"
+    return f"{aggregation_head(expr)}({param}{_text(expr.expr)})"
+
+
+def aggregation_head(expr: nodes.Aggregate) -> str:
+    """What stands before the parenthesis."""
+    if expr.without or expr.grouping:
+        return f"{expr.op} {'without' if expr.without else 'by'} ({', '.join(map(_label, expr.grouping))}) "
+    return expr.op

@@ -39,11 +39,13 @@ class StringLiteral(Expr):
 
 @dataclass(frozen=True, slots=True)
 class VectorSelector(Expr):
-    """``matchers`` includes the one on the metric name when the query names it."""
+    """``matchers`` includes the one on the metric name when the query names it; ``named`` when it does so before the
+    braces, which is no more than a way of writing."""
 
     matchers: tuple[Matcher, ...]
     at: At | None = None
     offset_ms: int = 0
+    named: bool = field(default=True, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ class _Converter:
         matchers = [_matcher(item) for item in node.matchers.matchers]
         if node.name is not None:
             matchers.insert(0, Matcher("__name__", "=", str(node.name)))
-        return nodes.VectorSelector(tuple(matchers), self._at(node.at), _milliseconds(node.offset))
+        at, named = self._at(node.at), node.name is not None
+        return nodes.VectorSelector(tuple(matchers), at, _milliseconds(node.offset), named=named)
 
     def _MatrixSelector(self, node: Any, depth: int) -> nodes.Expr:  # noqa: N802
         return nodes.MatrixSelector(self._VectorSelector(node.vector_selector, depth), _milliseconds(node.range))

@@ -77,6 +77,12 @@ class Comparison:
                 found.append(f"seed {case.seed} {shown}: {case.query}\n    {problem}")
         return found
 
+    def formatted(self, query: str) -> str:
+        """How Prometheus writes a query."""
+        self._peer.request("GET", f"/api/v1/format_query?{urlencode({'query': query})}")
+        answer = json.loads(self._peer.getresponse().read())
+        return str(answer.get("data", answer))
+
     def kind_of_answer(self, case: Case) -> str:
         """What the engine makes of a query: error, empty or some."""
         answer, _ = self._instant(case)

@@ -59,7 +59,7 @@ def test_nothing_but_an_answer_or_a_query_error(engine: Engine, seed: int) -> No
         try:
             expr = parse(text)
             syntax_tree(expr)
-            assert parse(format_expr(expr)) == expr or "NaN" in text
+            assert format_expr(parse(format_expr(expr))) == format_expr(expr)
             at, step = source.choice(_TIMES), source.choice([1, 1000, 10**12])
             result_json(engine.instant(expr, at, patience=Patience(time.monotonic() + 1)))
             end = min(at + step * source.randrange(1000), 1 << 61)
