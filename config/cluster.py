@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from config.probe import Probe
 
 Name = Annotated[str, Meta(extra={"kind": "name"})]
+UnitName = Annotated[str, Meta(extra={"kind": "unit"})]
 ContainerName = Annotated[str, Meta(extra={"kind": "container"})]
 Address = Annotated[str, Meta(extra={"kind": "address"})]
 Bytes = Annotated[int, Meta(extra={"kind": "size"})]
@@ -95,7 +96,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: Port | None = None
     ports: dict[Name, Port] = {}
     container: ContainerName = ""
-    unit: str = ""
+    unit: UnitName = ""
     stores: tuple[Text, ...] = ()
     expect: Expect | None = None
     metrics: Metrics | None = None

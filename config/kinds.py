@@ -82,6 +82,19 @@ def _container(value: Any) -> str:
     raise ValueError(f"expected a container's name as docker ps shows it (no slash, no image), got {show(value)}")
 
 
+def _unit(value: Any) -> str:
+    # systemd.unit(5); a template without an instance is no unit that could run
+    if (
+        isinstance(value, str)
+        and re.fullmatch(
+            r"(?=.{1,240}$)[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*[A-Za-z0-9_][A-Za-z0-9:_.\\-]*)?", value
+        )
+        and "@." not in value
+    ):
+        return value
+    raise ValueError(f"expected a systemd unit as systemctl shows it, such as nginx.service, got {show(value)}")
+
+
 def _secret(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -96,5 +109,6 @@ KINDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "network": (_network, ""),
     "name": (_name, ""),
     "container": (_container, ""),
+    "unit": (_unit, ""),
     "secret": (_secret, ""),
 }

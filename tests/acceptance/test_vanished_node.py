@@ -21,7 +21,7 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         cluster.kill_exporter(2)
         time.sleep(1.0)
         cluster.start_exporter(2)
-        time.sleep(6.0)
+        time.sleep(4.0)
         assert wire.lost > 0
         assert told.titles() == []
         wire.loss, wire.delay = 0.0, (0.0, 0.0)
@@ -52,5 +52,5 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         all_gone = time.monotonic()
         assert "ClusterUnreachable" in cluster.until_told(5, 9.0).json["title"]
         assert told.posts[4].at - all_gone < 6.0
-        time.sleep(3.0)
+        time.sleep(2.0)
         assert len(told.posts) == 5, told.titles()

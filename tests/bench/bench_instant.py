@@ -7,6 +7,7 @@ shipped rules, the real aggregator and real exporters. As root (network namespac
 from __future__ import annotations
 
 import random
+import socket
 import statistics
 import sys
 import tempfile
@@ -65,6 +66,13 @@ def told(receiver: HttpReceiver, since: int, title: str, seconds: float) -> floa
     return found()[0]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def vanish(cluster: FarCluster) -> float:
     """One node's packets stop, at any moment of its beats; then they come again."""
     since, begun = len(cluster.receiver.posts), time.monotonic()
@@ -107,8 +115,9 @@ def units(count: int) -> None:
         systemd.systemctl("start", "web.service")
         config = folder / "config"
         write_alerting(config, receiver, "Unit.*")
-        (config / "cluster.yaml").write_text(_UNIT_CLUSTER.format(port=19191))
-        words = ("--config", str(config), "--node", "ONE", "--listen", "127.0.0.1:19191")
+        port = free_port()
+        (config / "cluster.yaml").write_text(_UNIT_CLUSTER.format(port=port))
+        words = ("--config", str(config), "--node", "ONE", "--listen", f"127.0.0.1:{port}")
         stack.enter_context(exporter(*words, "--path.rootfs", str(systemd.root)))
         aggregator = stack.enter_context(Aggregator(folder))
         aggregator.start()

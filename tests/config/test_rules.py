@@ -67,7 +67,7 @@ def test_an_alert_names_its_node(name: str) -> None:
     about_us = {
         "AggregatorRestarted", "AggregatorMemoryHigh", "RulesFailing", "RulesLate", "NotificationsWaiting",
         "NotificationsFailing", "NotificationLost", "StorageFailing", "StorageWasDamaged", "ConfigReloadFailed",
-        "RemoteWriteBehind", "RemoteWriteLosing", "RemoteReadFailing",
+        "RemoteWriteBehind", "RemoteWriteLosing", "RemoteReadFailing", "EventStreamsMissing",
     }  # fmt: skip
     named = "$labels.node" in ALERTS[name]["annotations"]["summary"]
     assert named is (name not in about_all | about_us)
