@@ -127,7 +127,7 @@ STATE = Metric(
     "tierwatch_container_state",
     "gauge",
     "1 for the state a container is in, 0 for the others. missing: the inventory wants it and there is none, or it was"
-    " removed within the last ten minutes.",
+    " removed within the last ten minutes and had not ended well.",
     ("name", "state"),
 )
 HEALTH = Metric(

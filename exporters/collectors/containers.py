@@ -44,7 +44,8 @@ def make(
     on_stop: Callable[[Callable[[], None]], None],
 ) -> Containers:
     """The collector, with its watch begun on the running event loop; ``on_stop`` is given what ends it."""
-    watch = ContainerWatch(Engine(socket), changed, wall=wall)
+    wanted = {service.container for service in services}
+    watch = ContainerWatch(Engine(socket), changed, wall=wall, wanted=wanted)
     watch.start()
     on_stop(watch.stop)
     return Containers(lambda: watch.view, roots, services, wall=wall)

@@ -12,7 +12,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -78,15 +78,21 @@ class ContainerWatch:
         changed: Callable[[str], None],
         *,
         wall: Callable[[], float],
+        wanted: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         poll: float = POLL_SECONDS,
         first_backoff: float = FIRST_BACKOFF,
     ) -> None:
-        """``wall``: seconds since the epoch; ``clock``: monotonic. ``poll``: seconds between lists."""
+        """``wall``: seconds since the epoch; ``clock``: monotonic. ``poll``: seconds between lists.
+
+        ``wanted``: names of which a removal is always told; of others only when the end was not a clean one. A host
+        that runs a job a minute under a new name each time would leave new series each time.
+        """
         self.view = View()
         self._engine = engine
         self._changed = changed
         self._wall = wall
+        self._wanted = frozenset(wanted)
         self._clock = clock
         self._poll = poll
         self._first_backoff = first_backoff
@@ -298,7 +304,7 @@ class ContainerWatch:
         self._last_oom.pop(container, None)
         self._run_ooms.pop(container, None)
         self._learnt.pop(container, None)
-        if known is None:
+        if known is None or (_clean(known.container) and known.container.name not in self._wanted):
             return
         self._gone[known.container.name] = (self._clock(), known)
         while len(self._gone) > MAX_GONE:
@@ -329,6 +335,11 @@ class ContainerWatch:
         self.view = replace(self.view, reason=failure.reason)
         event(log, logging.WARNING, "docker does not answer", reason=failure.reason, error=str(failure))
         self._changed("container")
+
+
+def _clean(container: Container) -> bool:
+    """Whether it ended as a job does that is done."""
+    return container.state == "exited" and container.exit_code == 0 and not container.oom_killed
 
 
 def _first(failures: BaseExceptionGroup[EngineFailed]) -> EngineFailed:

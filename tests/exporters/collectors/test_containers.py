@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from exporters.collector import NoData
 from exporters.collectors.containers import Containers, OomKills
 from exporters.exposition import Renderer
 from exporters.sources.cgroups import Memory, Usage
-from exporters.sources.docker_answers import Container
+from exporters.sources.docker_answers import Container, inspected
 from exporters.sources.docker_watch import Known, View
 from exporters.sources.files import Roots
 from exporters.wanted import WantedService
 from tests.exporters.sources.test_cgroups import RECORDED, RECORDED_ID, RECORDED_PID, roots
+from tests.exporters.sources.test_docker_answers import recorded_containers
 from tests.exporters.support import samples
 
 NOW = 1_795_435_000.0
@@ -185,6 +187,18 @@ def test_a_pi_that_does_not_count_memory_says_so(tmp_path: Path) -> None:
     assert found["tierwatch_container_accounting", "memory"] == 0
     assert not any(key[0].startswith("container_memory") for key in found)
     assert page(view(WEB))["tierwatch_container_accounting", "memory"] == 1
+
+
+def test_the_whole_page_of_a_recorded_host() -> None:
+    """Byte for byte. UPDATE_GOLDEN=1 writes it anew."""
+    known = [inspected(answer) for answer in recorded_containers("1.41")]
+    current = view(*(WEB if held.name == "web" else held for held in known), gone=(Known(DEAD, seen=NOW - 50),))
+    made = Containers(lambda: current, roots(RECORDED), SERVICES, wall=lambda: NOW, clock=lambda: 101.0)
+    text = Renderer().render(made.collect()).decode()
+    golden = RECORDED.parent / "containers.prom"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 def kills(count: int | None) -> Usage:

@@ -27,7 +27,13 @@ class World:
         self._more = asyncio.Event()
         engine = Engine(str(running.path), short=0.3, long=0.6)
         self.watch = ContainerWatch(
-            engine, self._changed, wall=lambda: NOW, clock=lambda: self.clock, poll=poll, first_backoff=0.02
+            engine,
+            self._changed,
+            wall=lambda: NOW,
+            wanted={"wanted"},
+            clock=lambda: self.clock,
+            poll=poll,
+            first_backoff=0.02,
         )
 
     def _changed(self, kind: str) -> None:
@@ -134,6 +140,17 @@ async def test_a_removed_container_is_told_of_for_a_while(tmp_path: Path) -> Non
                 return
             await asyncio.sleep(0.01)
         pytest.fail("it is told of for ever")
+
+
+async def test_a_job_that_was_done_and_removed_is_forgotten_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path, "job", "failed", "wanted") as here:
+        for name, code in (("job", "0"), ("failed", "1"), ("wanted", "0")):
+            made = container(name)["Id"]
+            del here.daemon.containers[made]
+            here.daemon.tell("die", made, exitCode=code)
+            here.daemon.tell("destroy", made)
+        view = await here.until(lambda view: view.events == 6 and not view.known)
+        assert set(view.gone) == {"failed", "wanted"}
 
 
 async def test_a_container_that_is_made_anew_takes_the_place_of_the_old(tmp_path: Path) -> None:
