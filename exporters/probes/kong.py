@@ -7,7 +7,7 @@ import time
 from urllib.parse import quote
 
 from exporters.catalog import services as catalog
-from exporters.probes.http1 import HttpClient
+from exporters.probes.http1 import HttpClient, Response
 from exporters.probes.stream import Endpoint
 from exporters.probes.verdict import Reason, Unwell, degraded, down
 from exporters.probes.web import REFUSED, WebProbe, failed, items, parsed, text
@@ -26,15 +26,24 @@ class Kong(WebProbe):
         super().__init__(wanted)
         admin = wanted.ports.get("admin")
         self._admin = HttpClient(Endpoint(wanted.addresses, admin, host=wanted.host)) if admin else None
+        self._admin_is_status = admin == wanted.port
         self._asked = float("-inf")
         self._targets: list[tuple[str, str, str, str]] = []
 
     async def ask(self) -> Reason | None:
-        response = await self.get(f"{self.base}/status/ready")
+        try:
+            response = await self.get(f"{self.base}/status/ready")
+        except ConnectionRefusedError:
+            # The Status API is off or listens elsewhere; the Admin API knows it too.
+            if self._admin is None or self._admin_is_status:
+                raise
+            reason = await self._status(await self._admin.get("/status"))
+            self.figures.add(catalog.KONG_UP, 1.0)
+            return reason or await self._upstreams()
         if response.status in REFUSED:
             return self.refused()
         if response.status == 404:
-            reason = await self._status()
+            reason = await self._status(await self.get(f"{self.base}/status"))
         elif response.status == 503:
             if not response.body:
                 raise failed(response)
@@ -51,8 +60,7 @@ class Kong(WebProbe):
             raise degraded(reason)
         return await self._upstreams()
 
-    async def _status(self) -> Reason | None:
-        response = await self.get(f"{self.base}/status")
+    async def _status(self, response: Response) -> Reason | None:
         if response.status != 200:
             raise failed(response)
         database = parsed(response).get("database")

@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 # First checks are spread over this time, in seconds: twenty at once would be seen in every service's figures.
 SPREAD = 2.0
 END_SECONDS = 5.0
+# How long a service may take to come after the probes began, in seconds, when the inventory gives it no grace.
+FIRST = 60.0
 
 
 class Probes:
@@ -70,4 +72,5 @@ def pace_of(wanted: WantedProbe) -> Pace:
         usual.interval if wanted.interval is None else wanted.interval,
         usual.timeout if wanted.timeout is None else wanted.timeout,
         usual.grace if wanted.grace is None else wanted.grace,
+        max(FIRST, usual.grace) if wanted.grace is None else wanted.grace,
     )

@@ -25,11 +25,13 @@ HABIT = 4
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between checks, until an answer, until a service that is away is called down."""
+    """Seconds: between checks, until an answer, until a service that is away is called down; ``first``: the same for
+    one that was not there yet since the probes began: a node that boots starts its exporter before its services."""
 
     interval: float
     timeout: float
     grace: float
+    first: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,23 @@ class Judge:
 
     patience: int
     grace: float
+    first: float = 0.0
+    seen: bool = False
     timeouts: int = 0
     away_since: float | None = None
 
     def judge(self, verdict: Verdict, now: float) -> Verdict:
-        """One check without an answer may be a stall; and a service may be away for its grace."""
+        """One check without an answer may be a stall; a service may be away for its grace; and one that was never
+        there may still come: until then nobody knows."""
         self.timeouts = self.timeouts + 1 if verdict.reason is Reason.TIMEOUT else 0
         if verdict.state is not State.DOWN:
             self.away_since = None
+            self.seen = self.seen or verdict.state is not State.UNKNOWN
             return verdict
         if self.away_since is None:
             self.away_since = now
+        if not self.seen and now - self.away_since < self.first:
+            return Verdict(State.UNKNOWN, verdict.reason)
         stalled = verdict.reason is Reason.TIMEOUT and self.timeouts < self.patience
         if stalled or now - self.away_since < self.grace:
             return Verdict(State.DEGRADED, verdict.reason, verdict.rows)
@@ -75,7 +83,7 @@ class Watch:
         self.pace = pace
         self.result: Result | None = None
         self._changed = changed
-        self._judge = Judge(probe.patience, pace.grace)
+        self._judge = Judge(probe.patience, pace.grace, pace.first)
 
     async def run(self, delay: float) -> None:
         """For ever, the first time after ``delay`` seconds."""
@@ -97,8 +105,8 @@ class Watch:
         before = self.result
         state = before.verdict.state if before else None
         checks, changes = (before.checks, before.changes) if before else (0, 0)
-        # That a service is up when the probes begin is no news.
-        changed = verdict.state is not (State.UP if before is None else state)
+        # How a service is when the probes begin is no news, unless it is broken.
+        changed = state is not verdict.state and not (before is None and verdict.state in (State.UP, State.UNKNOWN))
         self.result = Result(verdict, now, now - begun, checks + 1, changes + (changed and before is not None))
         if changed:
             self._tell(verdict)

@@ -31,8 +31,8 @@ nodes:
     disk: 1TB
     services:
       cache: {{kind: redis, port: {redis}, probe: {{password_file: redis.password}}}}
-      stuck: {{kind: http, port: {stuck}, probe: {{timeout: 1s}}}}
-      gone: {{kind: postgresql, port: {gone}}}
+      stuck: {{kind: http, port: {stuck}, probe: {{timeout: 1s, grace: 0s}}}}
+      gone: {{kind: postgresql, port: {gone}, probe: {{grace: 0s}}}}
       backup: {{kind: backup-coordination, probe: {{files: [{folder}/*.dump], max_age: 1h}}}}
 """
 

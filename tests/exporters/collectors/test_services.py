@@ -82,7 +82,7 @@ async def test_a_node_with_services_begins_and_ends(tmp_path: Path) -> None:
     changes: list[str] = []
     async with running(RedisSpeaker(recorded_info())) as server:
         there = WantedProbe("it", "redis", ("127.0.0.1",), server.port)
-        gone = WantedProbe("gone", "redis", ("127.0.0.1",), 1)
+        gone = WantedProbe("gone", "redis", ("127.0.0.1",), 1, grace=0.0)
         base = settings("vm")
         services = tuple(WantedService(one.service, one.kind, one.port, probe=one) for one in (there, gone))
         made = build(replace(base, services=services, on_stop=cleanups.append, changed=changes.append))

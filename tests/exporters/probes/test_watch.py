@@ -42,6 +42,14 @@ def test_a_service_may_be_away_for_its_grace() -> None:
     assert found == [State.DEGRADED, State.DEGRADED, State.DOWN, State.UP, State.DEGRADED]
 
 
+def test_a_service_that_was_never_there_may_still_come() -> None:
+    """A node that boots."""
+    judge = Judge(1, 0.0, first=60.0)
+    assert states(judge, (0, AWAY), (59, AWAY), (60, AWAY)) == [State.UNKNOWN, State.UNKNOWN, State.DOWN]
+    judge = Judge(1, 0.0, first=60.0)
+    assert states(judge, (0, AWAY), (20, UP), (25, AWAY)) == [State.UNKNOWN, State.UP, State.DOWN]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

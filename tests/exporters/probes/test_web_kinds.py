@@ -15,6 +15,7 @@ from exporters.probes.verdict import Reason, State, Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.servers import RECORDED, Page, Web, page, recorded, running
 from tests.exporters.probes.support import figure, probe
+from tests.support.real_services import free_port
 
 UP, DEGRADED, DOWN = State.UP, State.DEGRADED, State.DOWN
 
@@ -129,6 +130,16 @@ async def test_kong_whose_admin_api_fails_is_not_kong_that_fails() -> None:
     pages = kong_pages()
     pages["/upstreams"] = Page("not here", 403)
     assert (await with_admin(pages)).state is UP
+
+
+async def test_kong_whose_status_api_is_off() -> None:
+    status = json.loads((RECORDED / "kong_status.json").read_text())
+    closed = free_port()
+    async with running(Web({**kong_pages(a="HEALTHY"), "/status": page(status)})) as server:
+        asked = probe("kong", closed, ports={"admin": server.port, "status": closed})
+        assert (await outcome(asked, 2.0)).state is UP
+        asked.close()
+    assert (await outcome(probe("kong", closed), 2.0)).reason is Reason.REFUSED
 
 
 def test_kong_words() -> None:
