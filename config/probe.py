@@ -25,7 +25,7 @@ class Probe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``body``: what the page must answer and hold. ``query``: the name a DNS server must know. ``files``: patterns of
     what a run leaves behind, at most ``max_age`` old and at least ``min_size`` large. ``drift``: a file that lists what
     configuration management found different. ``hosts``: who is pinged. ``grace``: how long it may be away, for a
-    restart, before it is called down.
+    restart, before it is called down; a minute where the inventory names its container or unit.
     """
 
     address: Address | None = None

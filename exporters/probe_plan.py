@@ -11,6 +11,9 @@ from config.probe import Probe
 from exporters.wanted import WantedProbe, WantedService
 
 LOOPBACK = "127.0.0.1"
+# What a restart takes, in seconds. Whether a container or unit that the inventory names died or just restarts, its own
+# watcher tells at once; the probe tells then what only it can see.
+RESTART = 60.0
 # Which of its named ports a service is asked at, where its main one is not it.
 _PORTS: Final[Mapping[str, tuple[str, ...]]] = {"kong": ("status", "admin"), "nginx": ("http",)}
 _PORT_OF: Final[Mapping[str, int]] = {"dns": 53}
@@ -53,8 +56,14 @@ def probe_of(name: str, service: Service, node: Node, directory: Path) -> Wanted
         gpu=node.cuda_cores > 0,
         interval=told.interval,
         timeout=told.timeout,
-        grace=told.grace,
+        grace=_grace(told, service),
     )
+
+
+def _grace(told: Probe, service: Service) -> float | None:
+    if told.grace is None and (service.container or service.unit):
+        return RESTART
+    return told.grace
 
 
 def _addresses(told: Probe, node: Node) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ nodes:
       daemon: {kind: process, port: 99}
       fallback: {kind: offline-fallback, port: 8088, probe: {path: /health}}
       plain: {kind: edge-cache, port: 11211}
+      boxed: {kind: http, port: 8089, container: boxed}
+      hasty: {kind: http, port: 8090, unit: hasty.service, probe: {grace: 0s}}
       backup: {kind: backup-coordination, probe: {files: [/srv/backup/*.gz], max_age: 36h, min_size: 1MiB}}
       names: {kind: dns, probe: {query: example.org}}
       lan: {kind: network-utilities, probe: {hosts: {printer: 10.0.0.9}}}
@@ -52,7 +54,21 @@ def probes(tmp_path: Path) -> dict[str, WantedProbe]:
 
 
 def test_what_is_asked(probes: dict[str, WantedProbe], tmp_path: Path) -> None:
-    asked = {"hub", "redis", "kong", "nginx", "fallback", "plain", "backup", "names", "lan", "router", "wan"}
+    asked = {
+        "hub",
+        "redis",
+        "kong",
+        "nginx",
+        "fallback",
+        "plain",
+        "backup",
+        "names",
+        "lan",
+        "router",
+        "wan",
+        "boxed",
+        "hasty",
+    }
     assert set(probes) == asked
     redis = probes["redis"]
     assert redis.addresses == ("10.0.0.2", "127.0.0.1")
@@ -64,6 +80,7 @@ def test_what_is_asked(probes: dict[str, WantedProbe], tmp_path: Path) -> None:
     assert (probes["backup"].files, probes["backup"].max_age) == (("/srv/backup/*.gz",), 129600.0)
     assert probes["backup"].min_size == 1024 * 1024
     assert probes["names"].port == 53
+    assert [probes[name].grace for name in ("boxed", "hasty", "plain")] == [60.0, 0.0, None]
     assert probes["router"].query == "example.org"
     assert probes["wan"].hosts == {"9.9.9.9": "9.9.9.9"}
 
