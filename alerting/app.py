@@ -45,6 +45,7 @@ from alerting.scrape.report import ScrapeReport, TargetView
 from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
 from alerting.storage.store import Store, StoreOptions
 from config.alerting import Alerting
+from config.daemon.footprint import give_back
 from config.daemon.log import event
 from config.load import Config
 from config.problems import ConfigError
@@ -52,6 +53,7 @@ from config.problems import ConfigError
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 8.0
+FLUSHES_UNTIL_GIVEN_BACK = 75
 KEEP_ALIVE_SECONDS = 75.0
 
 
@@ -357,8 +359,11 @@ class App:
 
     async def _flush_forever(self) -> None:
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await asyncio.to_thread(self.store.flush, self._clock.now_ms())
+            for _ in range(FLUSHES_UNTIL_GIVEN_BACK):
+                await asyncio.sleep(FLUSH_SECONDS)
+                await asyncio.to_thread(self.store.flush, self._clock.now_ms())
+            # What sealing, merging and queries used and freed.
+            await asyncio.to_thread(give_back)
 
     def _on_scrape(self, report: ScrapeReport) -> None:
         if report.changed:

@@ -31,6 +31,11 @@ def release_startup_garbage() -> None:
     """Collect what starting up left, exempt what stays from later collections, give free pages back to the kernel."""
     gc.collect()
     gc.freeze()
+    give_back()
+
+
+def give_back() -> None:
+    """Free pages go back to the kernel, also those below what is in use. Takes a millisecond or two."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)

@@ -7,7 +7,7 @@ targets, at the same time; the pages come from a process of its own whose CPU do
 HTTP, unpacking, reading, storing, staleness, the write-ahead log or tail, flush and upkeep, and what a process does
 when idle. Measured from the second minute on (by then nearly every value that moves at all has moved once), first
 without rules, then with the shipped ones evaluated once an interval. CPU is told in hundredths of a second: few
-targets are measured three times as long.
+targets are measured three times as long. ``beyond idle`` leaves out what the process takes with nothing to do.
 A shorter interval makes what a process does by the clock (flush, housekeeping, timers) weigh less on a sample.
 """
 
@@ -26,13 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.demo.plan import SHIPPED
-from tests.bench.hub import hub, write_config
+from tests.bench.hub import hub, idle_config, write_config
 from tests.bench.prometheus_peer import MISSING, Running, available, prometheus
 
 OURS, THEIRS = "tierwatch", "Prometheus"
 COUNTERS = {OURS: "tierwatch_storage_samples_appended_total", THEIRS: "prometheus_tsdb_head_samples_appended_total"}
 WARM_S = 60.0
 FEW = 50
+IDLE_WARM_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,20 @@ def measure(targets: int, interval_s: float, seconds: float, *, rules: bool, war
         return found
 
 
+def idle_share(seconds: float) -> dict[str, float]:
+    """What each program takes of a core when it has nothing to scrape and no rules."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        home = Path(name)
+        idle_config(home / "config")
+        programs = {OURS: stack.enter_context(hub(home))}
+        if available():
+            programs[THEIRS] = stack.enter_context(prometheus(home / "prometheus" / "data", "global: {}\n"))
+        time.sleep(IDLE_WARM_S)
+        before = {program: running.cpu_seconds() for program, running in programs.items()}
+        time.sleep(seconds)
+        return {program: (running.cpu_seconds() - before[program]) / seconds for program, running in programs.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", type=int, nargs="+", default=[7, 70, 700])
@@ -114,12 +129,17 @@ def main() -> None:
     if not available():
         print(MISSING)
     print(f"scraped each {arguments.interval:g} s for {arguments.seconds:g} s")
-    print(f"{'targets':>8} {'rules':>6} {'':12}{'us a sample':>12}{'% of a core':>12}{'samples':>12}{'MiB':>8}")
+    idle = idle_share(arguments.seconds)
+    for program, share in idle.items():
+        print(f"{program} with nothing to do: {share * 1000:.2f} ms of CPU a second")
+    columns = ("us a sample", "beyond idle", "% of a core", "samples")
+    print(f"{'targets':>8} {'rules':>6} {'':12}" + "".join(f"{word:>12}" for word in columns) + f"{'MiB':>8}")
     for targets in arguments.targets:
         for rules in (False, True):
             seconds = arguments.seconds * (3 if targets < FEW else 1)
             for program, cost in measure(targets, arguments.interval, seconds, rules=rules).items():
-                shown = f"{cost.microseconds:12.2f}{cost.share * 100:12.1f}{cost.samples:12}"
+                beyond = cost.microseconds * (1 - idle[program] / max(cost.share, 1e-9))
+                shown = f"{cost.microseconds:12.2f}{beyond:12.2f}{cost.share * 100:12.2f}{cost.samples:12}"
                 shown += f"{cost.resident / 2**20:8.0f}"
                 print(f"{targets:8} {'yes' if rules else 'no':>6} {program:12}{shown}", flush=True)
 

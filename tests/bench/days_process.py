@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import alerting.cli
 from alerting.clock import SystemClock
+from config.daemon.footprint import give_back
 from tests.bench.prepared import START_MS
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 RULES_EVERY = 16
+GIVE_BACK_EVERY = 40  # ten minutes, as the aggregator does
 TOLD = ("series", "samples_appended", "chunk_bytes", "file_bytes", "bytes_written")
 
 
@@ -61,6 +63,8 @@ def _feed(app: App, days: float, now: list[int]) -> None:
             step += 1
             day.step(rules=step % RULES_EVERY == 0 or day.now_ms >= end_ms - DAY_MS)
             now[0] = day.now_ms
+            if step % GIVE_BACK_EVERY == 0:
+                give_back()
             if step % 240 == 0:
                 peak = max(peak, resident())
             if (day.now_ms - START_MS) % DAY_MS == 0 or day.now_ms >= end_ms:
