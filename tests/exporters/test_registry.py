@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from exporters.registry import TABLE, build, unknown
+from exporters.wanted import WantedService
 from tests.exporters.support import settings
 
 
@@ -15,6 +21,28 @@ def test_every_collector_can_be_made(tmp_path: Path) -> None:
 
 def test_the_textfile_collector_needs_a_folder() -> None:
     assert "textfile" not in build(settings("vm"))
+
+
+async def test_docker_is_asked_where_its_socket_is_or_a_container_is_wanted(tmp_path: Path) -> None:
+    absent = replace(settings("vm"), docker_socket=str(tmp_path / "docker.sock"))
+    assert "containers" not in build(absent)
+    ends: list[Callable[[], None]] = []
+    wanted = replace(absent, services=[WantedService("web", "http", container="web")], on_stop=ends.append)
+    (tmp_path / "other.sock").touch()
+    there = replace(absent, docker_socket=str(tmp_path / "other.sock"), on_stop=ends.append)
+    try:
+        assert "containers" in build(wanted)
+        assert "containers" in build(there)
+    finally:
+        for end in ends:
+            await asyncio.to_thread(end)
+
+
+def test_a_node_without_docker_loads_nothing_of_it() -> None:
+    names = "[name for name in sys.modules if 'docker' in name or 'cgroups' in name]"
+    code = f"import sys, exporters.registry, exporters.app; print({names})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_collectors_can_be_left_out() -> None:

@@ -91,10 +91,10 @@ def _may_mount() -> bool:
 
 @contextmanager
 def dockerd() -> Iterator[Dockerd]:
-    """A daemon with ``IMAGE`` in it. The test is skipped where none can run; in CI as root it fails."""
-    program, busybox = need("dockerd"), need("busybox")
+    """A daemon with ``IMAGE`` in it. The test is skipped where none can run; in CI a missing one fails it."""
     if not _may_mount():
         pytest.skip("dockerd needs root and the right to mount (CAP_SYS_ADMIN), and this machine does not give it")
+    program, busybox = need("dockerd"), need("busybox")
     # Not under pytest's folder: the path of a unix socket has at most 107 characters.
     with TemporaryDirectory(prefix="tw-docker-") as name:
         made = Dockerd(Path(name), program)
