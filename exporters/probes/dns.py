@@ -34,11 +34,19 @@ class Dns(Probe):
     """``query``: the name to ask for."""
 
     async def check(self) -> Verdict:
-        wanted = self.wanted
         figures = Figures(self.service)
-        answer = await resolve(wanted.addresses[0], wanted.port or PORT, wanted.query)
+        answer = await self._ask()
         good = tell(answer, figures)
         return Verdict(State.UP if good else State.DEGRADED, None if good else Reason.DNS_FAILED, figures.rows)
+
+    async def _ask(self) -> Answer:
+        refused: OSError = ConnectionRefusedError("no address to ask")
+        for address in self.wanted.addresses:
+            try:
+                return await resolve(address, self.wanted.port or PORT, self.wanted.query)
+            except ConnectionRefusedError as error:
+                refused = error
+        raise refused
 
 
 def tell(answer: Answer, figures: Figures) -> bool:

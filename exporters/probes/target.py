@@ -36,4 +36,4 @@ def password(probe: WantedProbe) -> str:
     try:
         return secret_of(probe).reveal()
     except CannotRead as error:
-        raise unknown(Reason.CREDENTIALS_UNREADABLE) from error
+        raise unknown(Reason.CREDENTIALS_UNREADABLE, str(error)) from error

@@ -94,21 +94,22 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one check. ``phases``: seconds each part of an HTTP exchange took."""
+    """The outcome of one check. ``detail``: for the log, for what only the owner of this node can mend."""
 
     state: State
     reason: Reason | None = None
     rows: Mapping[Metric, list[Row]] = field(default_factory=dict)
-    phases: Mapping[str, float] = field(default_factory=dict)
+    detail: str = ""
 
 
 class Unwell(Exception):
     """Ends a check early: the service is in this state for this reason."""
 
-    def __init__(self, state: State, reason: Reason) -> None:
+    def __init__(self, state: State, reason: Reason, detail: str = "") -> None:
         super().__init__(reason)
         self.state = state
         self.reason = reason
+        self.detail = detail
 
 
 def down(reason: Reason) -> Unwell:
@@ -119,5 +120,5 @@ def degraded(reason: Reason) -> Unwell:
     return Unwell(State.DEGRADED, reason)
 
 
-def unknown(reason: Reason) -> Unwell:
-    return Unwell(State.UNKNOWN, reason)
+def unknown(reason: Reason, detail: str = "") -> Unwell:
+    return Unwell(State.UNKNOWN, reason, detail)

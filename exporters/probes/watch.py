@@ -92,7 +92,13 @@ class Watch:
             by_habit = 0
             while True:
                 await self.once()
-                by_habit = by_habit + 1 if await self._pause(watching=by_habit < HABIT) else 0
+                try:
+                    by_habit = by_habit + 1 if await self._pause(watching=by_habit < HABIT) else 0
+                except Exception as error:
+                    # A fault of one probe's must not end those of the other services.
+                    _log.debug("watching %s raised", self.probe.service, exc_info=error)
+                    self.probe.close()
+                    await asyncio.sleep(self.pace.interval)
         finally:
             self.probe.close()
 
@@ -108,14 +114,15 @@ class Watch:
         # How a service is when the probes begin is no news, unless it is broken.
         changed = state is not verdict.state and not (before is None and verdict.state in (State.UP, State.UNKNOWN))
         self.result = Result(verdict, now, now - begun, checks + 1, changes + (changed and before is not None))
-        if changed:
+        if changed or (before is None and verdict.detail):
             self._tell(verdict)
         return verdict
 
     def _tell(self, verdict: Verdict) -> None:
         level = logging.INFO if verdict.state is State.UP else logging.WARNING
         reason = str(verdict.reason or "")
-        event(_log, level, "service", service=self.probe.service, state=str(verdict.state), reason=reason)
+        more = {"detail": verdict.detail} if verdict.detail else {}
+        event(_log, level, "service", service=self.probe.service, state=str(verdict.state), reason=reason, **more)
         self._changed()
 
     async def _pause(self, *, watching: bool) -> bool:
@@ -144,7 +151,7 @@ async def outcome(probe: Probe, seconds: float) -> Verdict:
         state, reason = meaning(error)
         if reason is Reason.FAULT:
             _log.debug("the probe of %s raised", probe.service, exc_info=error)
-        return Verdict(state, reason)
+        return Verdict(state, reason, detail=error.detail if isinstance(error, Unwell) else "")
 
 
 def meaning(error: Exception) -> tuple[State, Reason]:

@@ -35,7 +35,7 @@ class WebProbe(Probe):
         try:
             reason = await self.ask()
         except Unwell as unwell:
-            return Verdict(unwell.state, unwell.reason, self.figures.rows)
+            return Verdict(unwell.state, unwell.reason, self.figures.rows, unwell.detail)
         if reason is None and (connection := self.client.connection) is not None:
             reason = certificate_trouble(connection, self.figures)
         state = State.UP if reason in (None, Reason.NO_CREDENTIALS) else State.DEGRADED

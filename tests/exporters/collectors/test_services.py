@@ -145,5 +145,6 @@ async def test_no_password_leaves(
     assert {
         watch.probe.service: watch.result.verdict.state for watch in probes.watches[:3] if watch.result
     } == dict.fromkeys("abc", expected)
-    for output in (page, caplog.text, repr(told_to), repr(probes.watches[0].probe.__dict__)):
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    for output in (page, caplog.text, logged, repr(told_to), repr(probes.watches[0].probe.__dict__)):
         assert secret not in output

@@ -141,6 +141,23 @@ async def test_a_fault_of_the_probe_is_unknown_and_the_watch_goes_on() -> None:
     assert (await watch.once()).state is State.UP
 
 
+async def test_a_fault_while_waiting_does_not_end_the_watch() -> None:
+    class Broken(Scripted):
+        async def lost(self) -> None:
+            raise ZeroDivisionError
+
+    scripted = Broken(UP)
+    watch = Watch(scripted, Pace(0.6, 1.0, 0.0), lambda: None)
+    await run_for(watch, lambda: scripted.checks == 2)
+
+
+async def test_why_a_password_cannot_be_read_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(RedisSpeaker(recorded_info())) as server:
+        watch = Watch(probe("redis", server.port, password_env="NOT_SET_ANYWHERE"), FAST, lambda: None)
+        assert (await watch.once()).reason is Reason.CREDENTIALS_UNREADABLE
+    assert "NOT_SET_ANYWHERE is not set" in "".join(str(vars(record)) for record in caplog.records)
+
+
 async def test_the_end_of_an_idle_connection_makes_for_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHORTEST_GAP", 0.01)
     scripted = Scripted(UP, endings=2)
