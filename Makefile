@@ -61,8 +61,10 @@ test-systemd: setup-dev ## test with a real systemd, booted from a tree that thi
 	sh tests/support/systemd_tree.sh
 	$(BIN)/python -m pytest tests/acceptance/test_systemd_real.py
 
-bench: setup-dev ## measure and print: exporter, ingest, queries
+bench: setup-dev ## measure and print: budgets, then ingest, queries, rules and size beside Prometheus (an hour)
+	sh tests/support/fetch_peers.sh
 	$(BIN)/python -m pytest -m bench -s tests/bench
+	for what in ingest queries rules size; do $(BIN)/python -m tests.bench.bench_$$what || exit 1; done
 
 dashboards: $(VENV)/installed-hub ## write the Grafana dashboards again
 	$(BIN)/tierwatch dashboards build --config config --out dashboards/generated
