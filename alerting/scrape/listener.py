@@ -87,6 +87,7 @@ class Listener:
         self._unsupported = False
         self._answered = asyncio.Event()
         self._second = (0.0, 0)
+        self._spoke = False
 
     def answered(self) -> None:
         """The node was scraped: it is there, and a stream that waits to be opened again is opened now."""
@@ -139,17 +140,22 @@ class Listener:
 
     async def _listen(self) -> None:
         """One stream, to its end, and what its end means. Raises NoStream, StreamError, ScrapeError."""
-        stats, hearing = self._room.stats, self._hearing
+        stats, hearing, spoke = self._room.stats, self._hearing, False
         async with self._room.source.listen(self._url) as stream:
             self._unsupported_is(False)
-            stats.open += 1
             try:
                 silent = await self._follow(stream)
             finally:
-                stats.open -= 1
-                stats.broken += 1
-                self._target.wake()
+                if self._spoke:
+                    self._spoke = False
+                    stats.open -= 1
+                    stats.broken += 1
+                    self._target.wake()
+                    spoke = True
         self._answered.clear()
+        if silent and not spoke:
+            hearing.heard = None
+            raise StreamError("nothing came: something between holds it back, or it is no exporter")
         if silent:
             stats.silent += 1
             log.info("%s: no beat for %.1f s", self._name, SILENCE_S)
@@ -187,6 +193,9 @@ class Listener:
 
     def _take(self, message: Message) -> None:
         stats = self._room.stats
+        if not self._spoke:
+            self._spoke = True
+            stats.open += 1
         missed = self._numbers.missed(message)
         stats.received += message.count
         stats.missed += missed

@@ -127,6 +127,7 @@ async def test_a_broken_stream_wakes_and_is_opened_again() -> None:
         for end in (None, ScrapeError("the connection failed")):
             before = one.target.wakes
             await source.bytes.put(end)
+            await source.bytes.put(HELLO)
             await one.until(lambda before=before: one.target.wakes > before)  # type: ignore[misc]
         await one.until(lambda: source.opened == 3)
         assert one.room.stats.broken == 2
@@ -227,15 +228,25 @@ async def test_tries_grow_rarer_and_end_when_the_node_answers() -> None:
 async def test_a_stream_that_says_nonsense_is_given_up() -> None:
     source = Source()
     async with held(source) as [one]:
-        await source.bytes.put(b"id: x\nevent: beat\n\n")
-        await one.until(lambda: one.target.wakes == 1)
+        await source.bytes.put(HELLO + b"id: x\nevent: beat\n\n")
+        await one.until(lambda: source.opened == 1)
         await asyncio.sleep(0.3)
-        assert source.opened == 1
+        assert (source.opened, one.room.stats.open) == (1, 0)
+
+
+async def test_a_stream_that_is_held_back_on_its_way_is_not_open_and_costs_no_scrapes() -> None:
+    """A proxy that waits for the end of an answer before it passes it on."""
+    source = Source()
+    async with held(source) as [one]:
+        await one.until(lambda: source.opened == 1)
+        await asyncio.sleep(1.0)
+        assert (source.opened, source.knocks, one.target.wakes, one.room.stats.open) == (1, 0, 0, 0)
 
 
 async def test_a_stream_that_floods_is_given_up() -> None:
     source = Source()
     async with held(source) as [one]:
+        await source.bytes.put(HELLO)
         for _ in range(40):
             await source.bytes.put(b": " + b"x" * 1000 + b"\n")
         await one.until(lambda: one.room.stats.broken == 1)
