@@ -20,7 +20,7 @@ import numpy as np
 from alerting.model.labels import Labels
 from alerting.model.series import SeriesData
 from alerting.storage.chunks import make_block
-from alerting.storage.disk import PAGE, Disk, NewBlock, _insert, _texts
+from alerting.storage.disk import Disk, NewBlock, _insert, _texts
 from alerting.storage.options import IMPORTED, StoreOptions
 from alerting.storage.ports import StorageError
 from alerting.storage.rectangles import rectangles, tables
@@ -83,7 +83,7 @@ class _Disk(Disk):
             connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", _texts(series))
             for new in blocks:
                 _insert(connection, new)
-        self._log_pages += sum(new.block.bytes for new in blocks) // PAGE + 10
+        self._log_bytes += sum(new.block.bytes for new in blocks)
         self.checkpoint()
 
 

@@ -29,13 +29,13 @@ from alerting.storage.registry import Series
 
 log = logging.getLogger(__name__)
 
-PAGE = 4096
-WAL_FRAME = PAGE + 24  # https://www.sqlite.org/fileformat.html section 4.1
+PAGE = 1024  # of new files: a flush changes few bytes of several pages, and writes the pages
+WAL_FRAME_HEADER = 24  # https://www.sqlite.org/fileformat.html section 4.1
 REPLACED = -1  # the level of a block that another one has taken in
 BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
-FREE_PAGES_KEPT = 8 * MIB // PAGE  # reused by the next blocks: giving them back would be written twice
-LOG_PAGES = 16 * MIB // PAGE
-VACUUM_PAGES = 512  # given back at once
+FREE_BYTES_KEPT = 8 * MIB  # reused by the next blocks: giving them back would be written twice
+LOG_BYTES = 16 * MIB
+VACUUM_BYTES = 2 * MIB  # given back at once
 
 BLOCK_COLUMNS = ("id", "source", "level", "start_ms", "end_ms", "count", "bytes", "members")
 
@@ -122,10 +122,11 @@ class Disk:
         self.path = path
         self.bytes_written = 0
         self._log_counted = 0
-        self._log_pages = 0
+        self._log_bytes = 0
         self._database = Database(
             path, [SCHEMA], now_ms=now_ms, page_size=PAGE, incremental_vacuum=True, checkpoint_pages=0
         )
+        self._page = self._database.pragma("page_size")
         self.moved_aside = int(self._database.moved_aside is not None)
         try:
             self._reader = Reader(path)
@@ -140,7 +141,7 @@ class Disk:
         if aside is None:
             try:
                 return self.load()
-            except (DatabaseDamaged, TypeError, ValueError) as error:
+            except (DatabaseDamaged, OverflowError, TypeError, ValueError) as error:
                 log.warning("%s: %s", self.path, error)
             except StorageError as error:
                 if "no such" not in str(error):
@@ -192,7 +193,7 @@ class Disk:
         for series_id, source, text in rows("SELECT id, source, labels FROM series ORDER BY id"):
             try:
                 series.append((int(series_id), int(source), Labels.of(json.loads(text))))
-            except (ValueError, TypeError):
+            except (OverflowError, TypeError, ValueError):
                 continue
         replaced = [int(block) for (block,) in rows("SELECT id FROM blocks WHERE level = ?", (REPLACED,))]
         if replaced:
@@ -204,7 +205,7 @@ class Disk:
                 log.warning("%s", error)
         columns = ", ".join(BLOCK_COLUMNS)
         blocks, lost = _blocks(rows(f"SELECT {columns} FROM blocks WHERE level >= 0 ORDER BY start_ms, id"))  # noqa: S608
-        tail = [(int(i), int(grp), bytes(data)) for i, grp, data in rows("SELECT id, grp, data FROM tail ORDER BY id")]
+        tail = [(int(i), int(grp), _bytes(data)) for i, grp, data in rows("SELECT id, grp, data FROM tail ORDER BY id")]
         ((block_top, chunk_top, series_top),) = rows(
             "SELECT (SELECT max(id) FROM blocks), (SELECT max(key) FROM chunks), (SELECT max(id) FROM series)"
         )
@@ -227,7 +228,7 @@ class Disk:
             connection.executemany("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", _texts(series))
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((gone,) for gone in instead_of))
             connection.execute("INSERT INTO tail (id, grp, data) VALUES (?, ?, ?)", (row, group, data))
-        self._log_pages += len(data) // PAGE + 6
+        self._log_bytes += len(data) + 6 * self._page
 
     def write_sealed(self, new: NewBlock | None, source: int, *, sealed: int, groups: Sequence[int]) -> None:
         """A block in (None: its rows had no sample), the source's mark up, the tail's ``groups`` out."""
@@ -236,13 +237,13 @@ class Disk:
                 _insert(connection, new)
             connection.execute("UPDATE sources SET sealed = ? WHERE id = ?", (sealed, source))
             connection.executemany("DELETE FROM tail WHERE grp = ?", ((group,) for group in groups))
-        self._log_pages += (new.block.bytes if new is not None else 0) // PAGE + 10
+        self._log_bytes += (new.block.bytes if new is not None else 0) + 10 * self._page
 
     def write_saved(self, new: NewBlock) -> None:
         """A block carried over from a damaged file."""
         with self._database.transaction() as connection:
             _insert(connection, new)
-        self._log_pages += new.block.bytes // PAGE + 10
+        self._log_bytes += new.block.bytes + 10 * self._page
 
     def write_merged(self, new: NewBlock, replaces: Sequence[Block]) -> None:
         """A block in; those it replaces are marked, to be deleted with ``delete_blocks`` (``load`` does it too)."""
@@ -250,7 +251,7 @@ class Disk:
             _insert(connection, new)
             marks = ((REPLACED, block.id) for block in replaces)
             connection.executemany("UPDATE blocks SET level = ? WHERE id = ?", marks)
-        self._log_pages += new.block.bytes // PAGE + 10
+        self._log_bytes += new.block.bytes + 10 * self._page
 
     def delete_blocks(self, blocks: Sequence[int], series: Iterable[int] = ()) -> None:
         with self._database.transaction() as connection:
@@ -260,12 +261,12 @@ class Disk:
     def times(self, block: Block) -> bytes | None:
         """None when the block is gone."""
         found = self._reader.rows("SELECT times FROM blocks WHERE id = ?", (block.id,))
-        return bytes(found[0][0]) if found else None
+        return _bytes(found[0][0]) if found else None
 
     def chunk(self, key: int) -> bytes | None:
         """None when the block is gone."""
         found = self._reader.rows("SELECT data FROM chunks WHERE key = ?", (key,))
-        return bytes(found[0][0]) if found else None
+        return _bytes(found[0][0]) if found else None
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file once it is long, and count what both cost.
@@ -273,24 +274,25 @@ class Disk:
         Most of the log is tail, deleted and written over before long: the longer the log, the less of it is ever
         copied. It makes nothing less durable.
         """
-        if self._log_pages < LOG_PAGES:
+        if self._log_bytes < LOG_BYTES:
             return
-        self._log_pages = 0
+        self._log_bytes = 0
         logged, copied = self._database.checkpoint()
-        self.bytes_written += max(logged - self._log_counted, 0) * WAL_FRAME + copied * PAGE
+        self.bytes_written += max(logged - self._log_counted, 0) * (self._page + WAL_FRAME_HEADER)
+        self.bytes_written += copied * self._page
         self._log_counted = 0 if logged == copied else logged  # a log copied whole is written from its start again
 
     def used_bytes(self) -> int:
         """Pages in use: what the limit of size speaks of. Free ones inside the file and the log are not counted."""
-        return (self._database.pragma("page_count") - self._database.pragma("freelist_count")) * PAGE
+        return (self._database.pragma("page_count") - self._database.pragma("freelist_count")) * self._page
 
     def file_bytes(self) -> int:
         return _file_size(self.path) + _file_size(self.path.with_name(self.path.name + "-wal"))
 
     def give_back(self) -> None:
         """Return some of the file's free pages to the file system, when there are many."""
-        if self._database.pragma("freelist_count") > FREE_PAGES_KEPT:
-            self._database.rows(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+        if self._database.pragma("freelist_count") * self._page > FREE_BYTES_KEPT:
+            self._database.rows(f"PRAGMA incremental_vacuum({VACUUM_BYTES // self._page})")
 
     def start_empty(self, now_ms: int) -> Path:
         """The file is damaged: it goes aside, and an empty one takes its place. Returns where it went."""
@@ -298,6 +300,7 @@ class Disk:
             self._reader.close()
         aside = self._database.reopen_empty(now_ms)
         self._reader = Reader(self.path)
+        self._page = self._database.pragma("page_size")
         self._log_counted = 0
         self.moved_aside += 1
         return aside
@@ -321,7 +324,7 @@ def read_block(reader: Reader, block: Block) -> NewBlock:
     wanted = range(first, first + int(block.members.bundles.max(initial=0)) + 1)
     if not times or [int(key) for key, _ in chunks] != list(wanted):
         raise StorageError(f"{reader.path}: block {block.id} is not whole")
-    return NewBlock(block, bytes(times[0][0]), [bytes(data) for _, data in chunks])
+    return NewBlock(block, _bytes(times[0][0]), [_bytes(data) for _, data in chunks])
 
 
 def _blocks(rows: Iterable[Sequence[Any]]) -> tuple[list[Block], list[int]]:
@@ -333,7 +336,7 @@ def _blocks(rows: Iterable[Sequence[Any]]) -> tuple[list[Block], list[int]]:
                 shared[members] = Members.unpack(members)
             block_id, source, level, start_ms, end_ms, count, size = (int(number) for number in numbers)
             blocks.append(Block(block_id, source, level, start_ms, end_ms, count, size, shared[members]))
-        except (Damaged, TypeError, ValueError):
+        except (Damaged, OverflowError, TypeError, ValueError):
             lost.append(int(numbers[0]))
     return blocks, lost
 
@@ -341,6 +344,11 @@ def _blocks(rows: Iterable[Sequence[Any]]) -> tuple[list[Block], list[int]]:
 def _like(rows: Iterable[Sequence[Any]], types: Sequence[type]) -> list[Sequence[Any]]:
     """Those whose values have these types: SQLite does not notice every byte that has changed."""
     return [row for row in rows if all(isinstance(value, of) for value, of in zip(row, types, strict=True))]
+
+
+def _bytes(value: object) -> bytes:
+    """A blob; what has taken its place in a damaged file is none, and reads as an empty one."""
+    return value if isinstance(value, bytes) else b""
 
 
 def _insert(connection: Any, new: NewBlock) -> None:

@@ -1,8 +1,9 @@
 """What the store costs: processor, disk and memory, and how fast it answers.
 
-    python -m tests.bench.bench_storage [--hours H] [--capture FILE]
+    python -m tests.bench.bench_storage [--hours H] [--step S] [--capture FILE] [--folder DIR]
 
-Seven sources of 586 series each, a frame each 5 s, flushed each 10 s, on a simulated clock. The values are a mix with
+Seven sources of 586 series each, a frame each ``--step`` seconds, flushed each 10 s or each frame, on a simulated time.
+``--folder`` must lie on a disk, not in memory, for the kernel to count what is written. The values are a mix with
 the proportions seen on node_exporter's page (most series never change, counters of 0.01 s, of bytes and packets,
 gauges, durations with full mantissas); ``--capture`` takes the frames of a recorded page instead, once through (a
 sequence of u64 milliseconds, u32 length, gzipped text of the page, all little-endian).
@@ -26,7 +27,7 @@ from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT, FloatArray
 from alerting.storage.store import Store, StoreOptions
 
-NODES, WIDTH, STEP_MS, FLUSH_EACH = 7, 586, 5000, 2
+NODES, WIDTH, STEP_MS, FLUSH_MS = 7, 586, 5000, 10_000
 START = 1_700_006_400_000
 DAY_MS = 86_400_000
 
@@ -85,25 +86,28 @@ def written_mib() -> float:
     return 0.0
 
 
-def ingest(store: Store, names: list[tuple[str, str]], values: FloatArray, frames: int) -> tuple[float, int, float]:
+def ingest(
+    store: Store, names: list[tuple[str, str]], values: FloatArray, frames: int, step_ms: int = STEP_MS
+) -> tuple[float, int, float]:
     """Append, flush, seal, merge; (CPU seconds, samples, the longest flush in seconds). Counters never go back."""
     heads = [store.source(f"node{node}") for node in range(NODES)]
     for node, head in enumerate(heads):
         for name, rest in names:
             head.column(Labels.of({"__name__": name, "rest": rest, "instance": f"node{node}"}))
+    flush_each = max(FLUSH_MS // step_ms, 1)
     rows, spent, samples, longest = len(values), 0.0, 0, 0.0
     grown = values[-1] - values[0]
     climbing = (np.diff(values, axis=0) >= 0).all(axis=0) & np.isfinite(grown)
     lift = np.where(climbing, grown, 0.0)
     for number in range(frames):
-        now = START + number * STEP_MS
+        now = START + number * step_ms
         rounds, row = divmod(number, rows)
         frame = values[row] + lift * rounds if rounds else values[row]
         frame = np.where(lift > 0, np.rint(frame * 1e6) / 1e6, frame) if rounds else frame
         begin = time.process_time()
         for node, head in enumerate(heads):
             head.append(now + node * 7 + row % 3, frame)
-        if number % FLUSH_EACH == FLUSH_EACH - 1:
+        if number % flush_each == flush_each - 1:
             before = time.perf_counter()
             store.flush(now + 100)
             longest = max(longest, time.perf_counter() - before)
@@ -125,25 +129,28 @@ def timed(store: Store, matchers: list[Matcher], start: int, end: int, times: in
 def main() -> int:
     parser = argparse.ArgumentParser(description="What the store costs.")
     parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--step", type=float, default=STEP_MS / 1000)
     parser.add_argument("--capture", type=Path)
+    parser.add_argument("--folder", type=Path, help="default: where temporary files go")
     arguments = parser.parse_args()
+    step_ms = round(arguments.step * 1000)
     names, values = captured(arguments.capture) if arguments.capture else synthetic(2000, np.random.default_rng(1))
-    frames = len(values) if arguments.capture else int(arguments.hours * 3_600_000 / STEP_MS)
-    with tempfile.TemporaryDirectory() as folder:
+    frames = len(values) if arguments.capture else int(arguments.hours * 3_600_000 / step_ms)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         gc.collect()
         before, written = resident_mib(), written_mib()
         store = Store.open(Path(folder) / "samples.db", StoreOptions(), START)
-        spent, samples, longest = ingest(store, names, values, frames)
+        spent, samples, longest = ingest(store, names, values, frames, step_ms)
         gc.collect()
         stats = store.stats()
-        day = samples * DAY_MS / (frames * STEP_MS)
+        day = samples * DAY_MS / (frames * step_ms)
         print(f"series {stats.series}, samples {samples / 1e6:.1f} M")
         print(f"CPU {spent / samples * 1e6:.2f} us a sample; longest flush {longest * 1000:.0f} ms")
         print(f"chunks {stats.chunk_bytes / samples:.2f}, file {stats.file_bytes / samples:.2f} bytes a sample")
         print(f"written {stats.bytes_written / samples * day / 2**20:.0f} MiB a day by the store's own count,", end=" ")
         print(f"{(written_mib() - written) / samples * day:.0f} by the kernel's")
         print(f"memory {resident_mib() - before:.0f} MiB more than before, peak {peak_mib():.0f} MiB in all")
-        end = START + frames * STEP_MS
+        end = START + frames * step_ms
         name = [Matcher("__name__", "=", "node_cpu_seconds_total")]
         for text, span in (("5 min", 300_000), ("1 h", 3_600_000), ("6 h", 21_600_000), ("24 h", DAY_MS)):
             took, found, many = timed(store, name, end - span, end)

@@ -28,7 +28,7 @@ STEP_MS = 5000
 SOURCES, WIDTH = ("a", "b", "c"), 12
 FLUSHES = 110
 SECTOR = 512  # what a disk writes whole, at the least
-PAGE = 4096
+PAGE = disk_module.PAGE
 OPTIONS = StoreOptions(seal_after_ms=100_000, keep_ms=30_000, block_ms=300_000, key_every=4)
 FOREVER = 1 << 60
 
@@ -112,7 +112,7 @@ def record(path: Path, first: int, flushes: int) -> list[Moment]:
 @pytest.fixture(scope="module")
 def moments(tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk_module, "LOG_PAGES", 150)  # a checkpoint every now and then
+        patch.setattr(disk_module, "LOG_BYTES", 300_000)  # a checkpoint every now and then
         found = record(tmp_path_factory.mktemp("written") / "samples.db", 0, FLUSHES)
     assert {moment.kind for moment in found} == {"transaction", "checkpoint"}
     assert any(len(moment.before.log) > len(moment.after.log) or moment.before.log[:32] != moment.after.log[:32]
