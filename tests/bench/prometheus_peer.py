@@ -106,7 +106,7 @@ def wait_ready(process: subprocess.Popen[bytes], base: str, log: Path, seconds: 
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{base}/-/healthy", timeout=2):
+            with urllib.request.urlopen(f"{base}/-/ready", timeout=2):
                 return base
         except OSError:
             time.sleep(0.1)
