@@ -104,7 +104,9 @@ def test_warnings_are_told_beside_the_answer(data: Path, capsys: pytest.CaptureF
 
 def test_an_error_shows_the_place(data: Path, server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["1 +\n  sum(up", "--data", str(data)]) == 1
-    assert capsys.readouterr().err == "tierwatch query: parse error: unclosed left parenthesis\n    sum(up\n          ^\n"
+    assert (
+        capsys.readouterr().err == "tierwatch query: parse error: unclosed left parenthesis\n    sum(up\n          ^\n"
+    )
     said = 'invalid parameter "query": 2:6: parse error: unclosed left parenthesis'
     answers(400, {"status": "error", "errorType": "bad_data", "error": said})
     assert cli.main(["1 +\n  sum(up", "--url", server]) == 1
