@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 CONFIRM_AFTER_S = 1.0
 # A confirmation that cannot have this long is not worth starting.
 _CONFIRM_LEAST_S = 0.5
+# What the last try of a node gets at least, also when its patience ends meanwhile.
+_CONFIRM_PATIENT_S = 1.0
 # Scrapes asked for: this many may come as fast as they can, then so many a second. A storm of events must not become a
 # storm of scrapes.
 _EARLY_BURST = 10
@@ -179,7 +181,8 @@ class TargetLoop:
             if await self._pause(CONFIRM_AFTER_S) and not self._gone:
                 await asyncio.sleep(self._bucket.take(time.monotonic()))
             stats.confirmations += 1
-            attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, left))
+            patience = max(left, _CONFIRM_PATIENT_S) if self._patience() else left
+            attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, patience))
             if not self._patience():
                 break
         self._gone = ""

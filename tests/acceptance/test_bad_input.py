@@ -171,7 +171,7 @@ def test_an_exporter_that_is_stopped_or_restarted(aggregator: Aggregator, phone:
         real.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         until(lambda: value(aggregator, "up") == {"ONE": 1, "REAL": 0})
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
         assert errors_of(aggregator)["REAL"] == "no complete answer within 1s"
         phone.wait_for(1, 10)
         real.process.send_signal(signal.SIGCONT)
