@@ -40,6 +40,17 @@ class PostgreSql(Probe):
         self._sizes: list[tuple[str, float]] = []
 
     async def check(self) -> Verdict:
+        kept = self._session is not None
+        try:
+            return await self._ask()
+        except (ConnectionError, EOFError):
+            if not kept:
+                raise
+            # The server may have ended it while it was idle (idle_session_timeout), which is no fault.
+            self.close()
+            return await self._ask()
+
+    async def _ask(self) -> Verdict:
         figures = Figures(self.service)
         try:
             session = await self._open()

@@ -51,6 +51,17 @@ class Redis(Probe):
         self._connection: Connection | None = None
 
     async def check(self) -> Verdict:
+        kept = self._connection is not None
+        try:
+            return await self._ask()
+        except (ConnectionError, EOFError):
+            if not kept:
+                raise
+            # The server may have ended it while it was idle, which is no fault.
+            self.close()
+            return await self._ask()
+
+    async def _ask(self) -> Verdict:
         if self._connection is None:
             self._connection = await connect(self._endpoint)
             await self._log_in(self._connection)

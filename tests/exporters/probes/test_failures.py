@@ -136,6 +136,19 @@ async def test_failures_of_a_kept_connection(name: str, fault: Fault) -> None:
         assert await server.empty()
 
 
+@pytest.mark.parametrize("name", [*EVERY, "tcp"])
+async def test_a_connection_that_was_ended_while_idle_is_no_fault(name: str) -> None:
+    peer = peer_of(name if name != "tcp" else "http")
+    async with running(peer.speaker) as server:
+        asked = probe(name.partition(" ")[0], server.port, **peer.more)
+        for _ in range(3):
+            assert (await outcome(asked, 2.0)).state is State.UP
+            server.drop()
+            await asyncio.sleep(0.01)
+        asked.close()
+        assert await server.empty()
+
+
 @pytest.mark.parametrize("name", WEB)
 async def test_503(name: str) -> None:
     peer = peer_of(name)
