@@ -85,6 +85,15 @@ def test_a_full_disk_stops_neither_watching_nor_telling_and_nothing_is_lost(
         on_a_full_disk(aggregator, node, phone, inside / "filler")
 
 
+def fill(filler: Path) -> None:
+    """All that is left of the disk."""
+    with filler.open("wb", buffering=0) as file:
+        for size in (65536, 512):
+            with pytest.raises(OSError, match="No space"):
+                while True:
+                    file.write(b"\1" * size)
+
+
 def on_a_full_disk(aggregator: Aggregator, node: NodePage, phone: HttpReceiver, filler: Path) -> None:
     noise = random.Random(1)
 
@@ -96,13 +105,7 @@ def on_a_full_disk(aggregator: Aggregator, node: NodePage, phone: HttpReceiver, 
     aggregator.start()
     metric = aggregator.own_metric
     until(lambda: (metric("tierwatch_storage_flushes_total") or 0) > 0)
-    with filler.open("wb", buffering=0) as file:
-        with pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"\1" * 65536)
-        with pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"\1" * 512)
+    fill(filler)
     began = time.time()  # noqa: TID251 - compared with times of the real clock
 
     node.down()
@@ -134,6 +137,11 @@ def on_a_full_disk(aggregator: Aggregator, node: NodePage, phone: HttpReceiver, 
     aggregator.start()
     assert [sample for sample in samples(aggregator, 'up{job="node"}') if sample[0] < now] == before
     assert [one["title"].split()[0] for one in aggregator.get("/page/status.json")["journal"]] == ["RESOLVED", "DOWN"]
+
+    fill(filler)  # nor does it keep a killed one from starting
+    aggregator.kill()
+    aggregator.start()
+    assert [sample for sample in samples(aggregator, 'up{job="node"}') if sample[0] < now] == before
     assert aggregator.stop() == 0
 
 

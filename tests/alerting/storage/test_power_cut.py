@@ -167,7 +167,7 @@ def goes_on(path: Path, number: int) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(100))
 def test_nothing_acknowledged_is_lost_when_the_power_goes(moments: list[Moment], tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     moment = chance.choice(moments if seed % 2 else [one for one in moments if one.kind == "checkpoint"])
@@ -226,7 +226,7 @@ def test_a_card_that_lies_costs_something_that_is_told_and_never_the_start(
     moments: list[Moment], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept = []
-    for seed in range(120):
+    for seed in range(70):
         left, acknowledged = lied(moments, random.Random(1000 + seed))
         path = tmp_path / f"{seed}.db"
         left.put(path)
@@ -242,7 +242,7 @@ def test_a_card_that_lies_costs_something_that_is_told_and_never_the_start(
         assert bool(told) <= bool(caplog.records), f"seed {seed}"
         store.close()
         goes_on(path, acknowledged + 10)
-    assert sum(share > 0.5 for share in kept) > 60, "most of it is kept most of the time, though the file is tiny"
+    assert sum(share > 0.5 for share in kept) > 35, "most of it is kept most of the time, though the file is tiny"
 
 
 def test_of_a_damaged_file_everything_readable_is_kept(
