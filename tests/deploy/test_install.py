@@ -148,4 +148,4 @@ def test_a_role_must_be_named(words: list[str]) -> None:
     command = ["sh", str(INSTALL / "host.sh"), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert "hub|node|remove" in done.stderr
+    assert "hub|node|docker|remove" in done.stderr
