@@ -76,6 +76,9 @@ lock: ## pin the packages again (needs uv)
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet pyproject.toml --extra $$set -o $(REQ)/$$out.txt || exit 1; \
 	done
+	printf 'jupyterhub==6.1.1\nconfigurable-http-proxy==0.4.0\n' | uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet - \
+	  -o tests/support/jupyterhub.txt
 
 clean: ## remove the virtual environment and everything made
 	rm -rf $(VENV) .peers .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

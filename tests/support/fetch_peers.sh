@@ -7,15 +7,14 @@ packages="prometheus prometheus-alertmanager prometheus-node-exporter victoria-m
   prometheus-redis-exporter prometheus-postgres-exporter prometheus-nginx-exporter"
 folder=.peers
 # Debian's JupyterHub wants its proxy from npm; PyPI has both. In an environment of its own: nothing of ours needs them.
-hub="jupyterhub==6.1.1 configurable-http-proxy==0.4.0"
+hub=tests/support/jupyterhub.txt
 
 fetch_hub() {
-    [ "$(cat "$folder/jupyterhub/complete" 2>/dev/null)" = "$hub" ] && return
+    cmp -s "$hub" "$folder/jupyterhub/complete" && return
     rm -rf "$folder/jupyterhub"
-    # shellcheck disable=SC2086 # two words
     if .venv/bin/python -m venv "$folder/jupyterhub" &&
-        "$folder/jupyterhub/bin/pip" --disable-pip-version-check install --quiet $hub; then
-        echo "$hub" >"$folder/jupyterhub/complete"
+        "$folder/jupyterhub/bin/pip" --disable-pip-version-check install --quiet --require-hashes -r "$hub"; then
+        cp "$hub" "$folder/jupyterhub/complete"
     else
         echo "peers: JupyterHub cannot be fetched; tests that need it are skipped"
     fi
