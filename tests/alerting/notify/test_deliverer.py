@@ -168,7 +168,9 @@ async def test_a_reload_is_refused_in_words_while_a_result_cannot_be_written(sce
         raise StorageError("database or disk is full")
 
     with patch.object(scene.outbox, "record", full):
-        async with scene.running() as deliverer:
+        async with scene.running() as deliverer, asyncio.timeout(20):
+            while not scene.sent(A):  # noqa: ASYNC110 - the sender is a fake that tells nobody
+                await asyncio.sleep(0.01)
             for _ in range(2):
                 with pytest.raises(StorageError, match=r"what became of a message .* disk is full"):
                     async with asyncio.timeout(3):
@@ -179,7 +181,9 @@ async def test_a_reload_is_refused_in_words_while_a_result_cannot_be_written(sce
 async def test_a_reload_waits_for_a_try_in_flight(scene: Scene) -> None:
     scene.sender.delay_s = 0.5
     scene.queue("one")
-    async with scene.running() as deliverer:
+    async with scene.running() as deliverer, asyncio.timeout(20):
+        while not scene.sender.busy:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         await deliverer.reload({"phone": (B,)})
         assert scene.sent(A) == ["one"]
 
@@ -201,7 +205,7 @@ async def test_a_database_damaged_while_running_is_mended_and_what_waits_is_told
     deliverer = Deliverer(scene.outbox, scene.sender, URLS, scene.clock, on_damaged=dispatcher.mend)
     scene.sender.answer = lambda _url, _title: Delivery("delivered")
     task = asyncio.get_running_loop().create_task(deliverer.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(scene.sent(A)) < 20:  # noqa: ASYNC110 - the sender is a fake that tells nobody
             await asyncio.sleep(0.02)
     task.cancel()
