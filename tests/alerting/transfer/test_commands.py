@@ -188,7 +188,8 @@ def test_a_backup_without_room_or_of_a_damaged_file_is_none(
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     content = bytearray(path.read_bytes())
-    content[4096 * 2 : 4096 * 5] = b"\xa5" * (4096 * 3)
+    start, end = len(content) // 4, len(content) // 2
+    content[start:end] = b"\xa5" * (end - start)
     path.write_bytes(content)
     assert backup_cli.main(["--data", str(filled), "--out", str(out)]) == 1
     assert not out.exists()
