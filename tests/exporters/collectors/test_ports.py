@@ -28,7 +28,7 @@ class Node:
         (root / "net").mkdir()
         self.lines: dict[str, str] = {"tcp": HEAD}
         wanted = wanted or WantedPorts((9191, 22), (), NETWORK)
-        self.audit = PortAudit(Roots(procfs=str(root)), SERVICES, wanted)
+        self.audit = PortAudit(Roots(procfs=str(root)), SERVICES, wanted, period=0)
 
     def listen(self, address: str, *ports: int) -> None:
         name = "tcp6" if ":" in address else "tcp"
@@ -117,10 +117,26 @@ def test_public_addresses(tmp_path: Path, own: list[str], listening: str, public
     assert told == ({("22", "false"): 1} if public else None)
 
 
+def test_a_look_is_good_for_a_while(tmp_path: Path) -> None:
+    now = [100.0]
+    (tmp_path / "net").mkdir()
+    sockets = tmp_path / "net/tcp"
+    sockets.write_text(HEAD)
+    wanted = WantedPorts((), (), NETWORK)
+    audit = PortAudit(Roots(procfs=str(tmp_path)), SERVICES[:1], wanted, period=30, clock=lambda: now[0])
+    name = "tierwatch_declared_port_listening"
+    assert by_name(audit.collect())[name] == {("redis", "6379"): 0}
+    sockets.write_text(HEAD + line(hexed("0.0.0.0", 6379), NONE, "0A"))
+    now[0] += 29
+    assert by_name(audit.collect())[name] == {("redis", "6379"): 0}
+    now[0] += 1
+    assert by_name(audit.collect())[name] == {("redis", "6379"): 1}
+
+
 def test_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        audit = PortAudit(Roots(), [WantedService("a", "tcp", port)], WantedPorts((), (), NETWORK))
+        audit = PortAudit(Roots(), [WantedService("a", "tcp", port)], WantedPorts((), (), NETWORK), period=0)
         found = by_name(audit.collect())
     assert found["tierwatch_declared_port_listening"] == {("a", str(port)): 1}
     assert by_name(audit.collect())["tierwatch_declared_port_listening"] == {("a", str(port)): 0}
