@@ -55,7 +55,7 @@ units: setup-dev
 	$(BIN)/tierwatch check rules config/rules/*.yml
 	$(BIN)/tierwatch test rules tests/rules/*.yml
 	$(BIN)/tierwatch dashboards --config config --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=40
 
 test-systemd: setup-dev ## test with a real systemd, booted from a tree that this makes (as root, a minute the first time)
 	sh tests/support/systemd_tree.sh
