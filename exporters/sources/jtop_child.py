@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from exporters.sources.board_sampling import Window
-from exporters.sources.line_child import FIRST_BACKOFF, STALE_INTERVALS, LineChild
+from exporters.sources.line_child import FIRST_BACKOFF, LineChild
 from exporters.sources.tegrastats import Clocked
 
 INTERVAL_SECONDS = 1.0
@@ -67,7 +65,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-class JtopChild(LineChild):
+class JtopChild(LineChild[JtopReading]):
     """Keeps one reader running in a thread and holds its newest sample."""
 
     def __init__(
@@ -86,28 +84,9 @@ class JtopChild(LineChild):
             first_backoff=first_backoff,
             clock=clock,
         )
-        self._lock = threading.Lock()
-        self._newest: JtopReading | None = None
-        self._newest_at = 0.0
-        self.gpu = Window(STALE_INTERVALS * interval)
-        """GPU load of the samples since the last read."""
 
-    def latest(self, now: float) -> JtopReading | None:
-        """The newest sample, unless it is older than three intervals."""
-        with self._lock:
-            if self._newest is None or now - self._newest_at > STALE_INTERVALS * self.interval:
-                return None
-            return self._newest
+    def parse(self, line: str) -> JtopReading | None:
+        return parse(line)
 
-    def take_line(self, line: str, now: float) -> bool:
-        """Keeps a sample; False for anything else, which is a message."""
-        found = parse(line)
-        if found is None:
-            self.said(line)
-            return False
-        with self._lock:
-            self._newest, self._newest_at = found, now
-        self.heard()
-        if found.gpu is not None and found.gpu.ratio is not None:
-            self.gpu.add(found.gpu.ratio, now)
-        return True
+    def load(self, reading: JtopReading) -> float | None:
+        return reading.gpu.ratio if reading.gpu is not None else None

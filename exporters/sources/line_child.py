@@ -15,8 +15,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from exporters.sources.board_child import END_SECONDS, end_group, pipe_of, spawn
+from exporters.sources.board_sampling import Window
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,12 @@ MAX_LINE = 65_536  # bytes
 MAX_SAID = 400  # characters of a message
 
 
-class LineChild(ABC):
-    """Keeps one such program running in a thread. What a line means is for the subclass (``take_line``)."""
+Reading = TypeVar("Reading")
+
+
+class LineChild(ABC, Generic[Reading]):
+    """Keeps one such program running in a thread and holds what its newest line told. What that means is for the
+    subclass (``parse``, ``load``)."""
 
     def __init__(
         self,
@@ -54,13 +60,46 @@ class LineChild(ABC):
         self.restarts = 0
         self._said = ""
         self._told = ""
+        self._lock = threading.Lock()
+        self._newest: Reading | None = None
+        self._newest_at = 0.0
+        self.gpu = Window(STALE_INTERVALS * interval)
+        """GPU load of the lines since the last read."""
 
     @abstractmethod
-    def take_line(self, line: str, now: float) -> bool:
-        """Keeps what a line tells; False when it is none of those the program is run for.
+    def parse(self, line: str) -> Reading | None:
+        """What a line tells; None when it is none of those the program is run for."""
 
-        Implementations call ``heard`` for a good line and ``said`` for any other.
-        """
+    @abstractmethod
+    def load(self, reading: Reading) -> float | None:
+        """The GPU's load in a reading, 0 to 1; None when it does not tell."""
+
+    def latest(self, now: float) -> Reading | None:
+        """The newest line, unless it is older than three intervals. ``now``: seconds of the same clock."""
+        with self._lock:
+            if self._newest is None or now - self._newest_at > STALE_INTERVALS * self.interval:
+                return None
+            return self._newest
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there has been a line at all, however old."""
+        return self._newest is not None
+
+    def take_line(self, line: str, now: float) -> bool:
+        """Keeps what a line tells; False when it is a message, which is told when the program ends or falls silent."""
+        found = self.parse(line)
+        if found is None:
+            if text := line.strip()[:MAX_SAID]:
+                self._said = text
+            return False
+        with self._lock:
+            self._newest, self._newest_at = found, now
+        self.fault = self._said = ""
+        load = self.load(found)
+        if load is not None:
+            self.gpu.add(load, now)
+        return True
 
     def start(self) -> None:
         """Starts the thread, which starts the program; a second call does nothing."""
@@ -75,15 +114,6 @@ class LineChild(ABC):
         if self._thread is not None:
             self._thread.join(POLL_SECONDS + 2 * END_SECONDS)
             self._thread = None
-
-    def heard(self) -> None:
-        """A good line came: nothing is wrong any more."""
-        self.fault = self._said = ""
-
-    def said(self, line: str) -> None:
-        """A message of the program, told when it ends or falls silent."""
-        if text := line.strip()[:MAX_SAID]:
-            self._said = text
 
     def _run(self) -> None:
         backoff = self._first_backoff
