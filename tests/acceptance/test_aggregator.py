@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.aggregator import RULES, Aggregator, write_config
+from tests.support.aggregator import RULES, Aggregator
 from tests.support.node_page import NodePage
 from tests.support.receiver import HttpReceiver
 
 pytestmark = pytest.mark.acceptance
-
-
-@pytest.fixture
-def node() -> Iterator[NodePage]:
-    with NodePage() as page:
-        yield page
-
-
-@pytest.fixture
-def phone() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def aggregator(tmp_path: Path, node: NodePage, phone: HttpReceiver) -> Iterator[Aggregator]:
-    with Aggregator(tmp_path) as found:
-        write_config(found.config, node_port=node.port, url=phone.url())
-        yield found
 
 
 def until(true: Callable[[], bool], seconds: float = 15.0) -> None:

@@ -28,25 +28,6 @@ NOW_UP = parse('up{job="node"} and (timestamp(up{job="node"}) > time() - 3)')
 YEAR_MS = 365 * 86_400_000
 
 
-@pytest.fixture
-def node() -> Iterator[NodePage]:
-    with NodePage() as page:
-        yield page
-
-
-@pytest.fixture
-def phone() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def aggregator(tmp_path: Path, node: NodePage, phone: HttpReceiver) -> Iterator[Aggregator]:
-    with Aggregator(tmp_path) as found:
-        write_config(found.config, node_port=node.port, url=phone.url())
-        yield found
-
-
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
