@@ -8,7 +8,7 @@ REQ    := deploy/requirements
 COMPILE = $(BIN)/python -m compileall -q tierwatch.py config exporters alerting dashboards deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-node setup-dev demo test test-systemd lint types imports units bench dashboards clean lock
+.PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards clean lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,10 +56,6 @@ units: setup-dev
 	$(BIN)/tierwatch test rules tests/rules/*.yml
 	$(BIN)/tierwatch dashboards --config config --check
 	$(BIN)/python -m pytest --durations=40
-
-test-systemd: setup-dev ## test with a real systemd, booted from a tree that this makes (as root, a minute the first time)
-	sh tests/support/systemd_tree.sh
-	$(BIN)/python -m pytest tests/acceptance/test_systemd_real.py
 
 bench: setup-dev ## measure and print: budgets, then ingest, queries, rules and size beside Prometheus (an hour)
 	sh tests/support/fetch_peers.sh

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,9 +26,11 @@ def need(program: str) -> str:
     """The path of a peer program. Missing, the test is skipped with the reason; in CI it fails."""
     fetched = FETCHED / program
     found = str(fetched) if fetched.exists() else shutil.which(program) or shutil.which(program, path=PLACES)
-    if found is None:
-        reason = f"{program} is not on this machine"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}, and CI must have it")
-        pytest.skip(reason)
-    return found
+    return found or lacking(f"{program} is not on this machine")
+
+
+def lacking(reason: str) -> NoReturn:
+    """Ends a test for which this machine has not what it takes: skipped with the reason; in CI it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}, and CI must have it")
+    pytest.skip(reason)
