@@ -24,18 +24,25 @@ _KERNEL_FACILITY = 0
 # Beyond this many records at once others get a turn: a kernel that floods its log must not keep us busy for ever.
 _MOST_AT_ONCE = 1000
 
-# Each with the sources of its words: mm/oom_kill.c; drivers/hwmon/raspberrypi-hwmon.c; block/blk-core.c, fs/buffer.c;
-# fs/ext4/super.c, btrfs, f2fs, xfs; kernel/hung_task.c; kernel/watchdog.c, rcu; drivers of Tegra's soctherm.
+# Each with the sources of its words: mm/oom_kill.c; drivers/hwmon/raspberrypi-hwmon.c; block/blk-core.c, fs/buffer.c,
+# drivers/mmc/core, drivers/nvme/host; fs/ext4/super.c, fat, btrfs, f2fs, xfs; kernel/hung_task.c; kernel/watchdog.c,
+# kernel/rcu/tree_stall.h (before Linux 4.19 without "rcu: "); drivers of Tegra's soctherm.
+# Not the timeouts of mmc hosts: a Raspberry Pi without a card, and one whose Wi-Fi hangs, log them all the time, and
+# what a card really refuses becomes an I/O error. Nor what a USB adapter says to a TRIM that it does not know.
 EVENTS: Final = {
     "oom_kill": r"Out of memory: Kill(?:ed)? process|Memory cgroup out of memory: Kill(?:ed)? process",
     "under_voltage": r"[Uu]nder-?voltage detected!",
-    "io_error": r"I/O error|critical (?:target|medium|space allocation) error|"
-    r": timed out waiting for hardware interrupt|"
-    r"mmc\d+: (?:card never left busy state|error -\d+ )",
+    "io_error": r"(?:I/O error|critical (?:target|medium|space allocation) error)"
+    r"(?!.*\((?:DISCARD|WRITE_SAME|WRITE_ZEROES)\))|"
+    r"mmc\d+: (?:card never left busy state|error -\d+ whilst initialising (?:SD|MMC) card)|"
+    r"mmcblk\d+: (?:error -\d+|recovery failed)|"
+    r"nvme nvme\d+: (?:controller is down|Device not ready|Disabling device after reset failure)",
     "filesystem_error": r"(?:EXT[234]|F2FS)-fs (?:error|\(.*\): (?:error|Remounting filesystem read-only))|"
-    r"BTRFS (?:error|critical)|XFS \(.*\): (?:Corruption|Metadata corruption|metadata I/O error)",
+    r"FAT-fs \(.*\): (?:error,|Filesystem has been set read-only)|"
+    r"BTRFS:? (?:error|critical)|XFS \(.*\): (?:Corruption|Metadata corruption|metadata I/O error)",
     "hung_task": r"INFO: task .{1,80} blocked for more than \d+ seconds",
-    "lockup": r"BUG: soft lockup|Watchdog detected hard LOCKUP|rcu: INFO: rcu_\w+ (?:self-)?detected stall",
+    "lockup": r"BUG: soft lockup|Watchdog detected hard LOCKUP|"
+    r"INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stall",
     "over_current": r"soctherm: OC ALARM|System throttled due to over-current",
 }
 _PATTERNS = {name: re.compile(pattern) for name, pattern in EVENTS.items()}

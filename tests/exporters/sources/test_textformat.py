@@ -48,6 +48,14 @@ def test_all_of_the_format() -> None:
         ("9a 1\n", "line 1: expected a metric name"),
         ("# TYPE a gague\na 1\n", "line 1: type 'gague' of a: expected counter"),
         ("# TYPE a-b gauge\n", "line 1: 'a-b' is no metric name"),
+        ("a 1\nb 12", "line 2: the file ends within it"),
+        ("a 1\n# TYPE a gauge\n", "line 2: TYPE of a stands behind its samples"),
+        ("# TYPE a gauge\n# TYPE a gauge\n", "line 2: TYPE of a is there twice"),
+        ("# HELP a x\n# HELP a x\n", "line 2: HELP of a is there twice"),
+        ('a{__name__="b"} 1\n', "line 1: a label cannot be called __name__"),
+        ('a{x="b\\q"} 1\n', 'line 1: expected name="value"'),
+        ("a ١٢\n", "line 1: a: '١٢' is no number"),
+        ("a 1e400\n", "line 1: a: '1e400' is no number"),
     ],
 )
 def test_what_is_refused_is_told_with_its_line(text: str, message: str) -> None:
@@ -69,6 +77,19 @@ def test_labels_read_as_the_reference_parser_reads_them(labels: dict[str, str]) 
     (oracle,) = text_string_to_metric_families(text)
     assert parse(text)["a"].rows == [(labels, 1.0)]
     assert oracle.samples[0].labels == labels
+
+
+@given(st.integers(0, 60))
+def test_a_file_that_is_still_being_written_tells_nothing_wrong(cut: int) -> None:
+    text = "# TYPE size_bytes gauge\nsize_bytes 123456\nother 7890\n"
+    try:
+        found = parse(text[:cut])
+    except BadText:
+        return
+    assert {name: family.rows for name, family in found.items()}.items() <= {
+        "size_bytes": [({}, 123456.0)],
+        "other": [({}, 7890.0)],
+    }.items()
 
 
 @given(st.text(max_size=80))
