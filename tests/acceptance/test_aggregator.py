@@ -102,7 +102,7 @@ def test_a_bad_edit_leaves_what_runs_running_and_says_so(aggregator: Aggregator)
         ("receiver", "alerting.yaml:6: receivers.0.apprise.0"),
         ("url", "sesame"),
         ("rule", "rules/test.yml:5:"),
-        ("node", "cluster.yaml:7: nodes.ONE.tier: no tier 9"),
+        ("node", "cluster.yaml:11: nodes.ONE.tier: no tier 9"),
     ],
 )
 def test_a_bad_configuration_is_refused_at_the_start_without_its_secrets(

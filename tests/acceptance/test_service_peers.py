@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from exporters.probes.verdict import Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.support import probe
 from tests.support import real_services
-from tests.support.peers import need
+from tests.support.peer_exporters import peer_exporter
 
 pytestmark = pytest.mark.acceptance
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -48,23 +47,11 @@ NEWER = dict.fromkeys(
 @contextmanager
 def peer(folder: Path, program: str, *options: str, **environment: str) -> Iterator[str]:
     """The metrics page of an exporter."""
-    port = real_services.free_port()
-    command = (need(program), f"--web.listen-address=127.0.0.1:{port}", *options)
-    place = folder / program
-    place.mkdir()
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        with real_services.process(command, place):
-            real_services.within(10, lambda: real_services.accepts(port), program)
-            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                yield answer.read().decode()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with (
+        peer_exporter(folder, program, *options, environment=environment) as address,
+        urlopen(f"http://{address}/metrics", timeout=10) as answer,
+    ):
+        yield answer.read().decode()
 
 
 def read(text: str) -> tuple[dict[str, str], dict[Series, float]]:

@@ -12,25 +12,22 @@ from pathlib import Path
 from config.yamlfile import dump
 from deploy.demo.plan import SHIPPED
 from tests.bench.prometheus_peer import Running, free_port, wait_ready
-
-CLUSTER = """\
-cluster: bench
-network: {cidr: 127.0.0.0/8, router: {address: 127.0.0.254}}
-tiers: {1: Only}
-flows: {web: {title: Web, question: Does it work?, steps: [FIRST/web]}}
-"""
+from tests.support.small_cluster import flow, inventory
 
 
 def write_config(folder: Path, nodes: Mapping[str, tuple[str, int]], *, interval_s: float, rules: bool) -> None:
     """Nodes at (address, port), scraped and judged each ``interval_s``; the shipped rules, or none. Nobody is told."""
     folder.mkdir(parents=True)
-    described = [
-        f"  {name}: {{address: {address}, exporter_port: {port}, tier: 1, board: generic, memory: 8GiB, disk: 1TB, "
-        "services: {web: {kind: http, title: Web, port: 80}}}"
+    described = {
+        name: {
+            "address": address,
+            "exporter_port": port,
+            "services": {"web": {"kind": "http", "title": "Web", "port": 80}},
+        }
         for name, (address, port) in nodes.items()
-    ]
-    first = next(iter(nodes))
-    (folder / "cluster.yaml").write_text(CLUSTER.replace("FIRST", first) + "nodes:\n" + "\n".join(described) + "\n")
+    }
+    flows = {"web": flow("Web", "Does it work?", f"{next(iter(nodes))}/web")}
+    (folder / "cluster.yaml").write_text(inventory(described, flows=flows))
     timing = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{interval_s:g}s")
     alerting = {
         "timing": timing,

@@ -14,6 +14,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.small_cluster import flow, one_node
+
 RULES = """\
 groups:
   - name: test
@@ -22,23 +24,6 @@ groups:
         expr: up{job="node"} == 0
         labels: {severity: critical}
         annotations: {summary: "{{ $labels.node }} is down"}
-"""
-
-CLUSTER = """\
-cluster: test
-network: {{cidr: 127.0.0.0/8, router: {{address: 127.0.0.254}}}}
-tiers: {{1: Only}}
-nodes:
-  ONE:
-    address: 127.0.0.1
-    tier: 1
-    board: generic
-    memory: 8GiB
-    disk: 1TB
-    exporter_port: {port}
-    services: {{web: {{kind: http, title: Web, port: 80}}}}
-flows:
-  web: {{title: Web, question: Can people read?, steps: [ONE/web]}}
 """
 
 ALERTING = """\
@@ -54,7 +39,9 @@ receivers:
 def write_config(folder: Path, *, node_port: int, url: str, rules: str = RULES) -> None:
     """A cluster of one node, one rule, one receiver."""
     (folder / "rules").mkdir(parents=True, exist_ok=True)
-    (folder / "cluster.yaml").write_text(CLUSTER.format(port=node_port))
+    web = {"web": {"kind": "http", "title": "Web", "port": 80}}
+    flows = {"web": flow("Web", "Can people read?", "ONE/web")}
+    (folder / "cluster.yaml").write_text(one_node(web, port=node_port, flows=flows))
     (folder / "alerting.yaml").write_text(ALERTING.format(url=url))
     (folder / "rules" / "test.yml").write_text(rules)
 

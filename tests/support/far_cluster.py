@@ -16,24 +16,20 @@ from pathlib import Path
 from tests.support.aggregator import Aggregator
 from tests.support.bad_network import Wire, wire
 from tests.support.receiver import HttpReceiver, Post
+from tests.support.small_cluster import inventory
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = "ClusterUnreachable|Node.*|Exporter.*"
-_HEAD = """\
-cluster: far
-network: {{cidr: {cidr}, router: {{address: {router}}}}}
-tiers: {{1: Only}}
-nodes:
-"""
-_NODE = "  N{at}: {{address: {address}, tier: 1, board: generic, memory: 8GiB, disk: 1TB}}\n"
 
 
-def write_alerting(folder: Path, receiver: HttpReceiver, alerts: str) -> None:
+def write_alerting(folder: Path, receiver: HttpReceiver, alerts: str, interval: str = "5s") -> None:
     """The shipped rules, and the shipped alerting.yaml that tells the receiver of ``alerts`` (a regular expression)
-    alone: the machine's own faults, its clock, its disk, are none of a test's."""
+    alone: the machine's own faults, its clock, its disk, are none of a test's. ``interval``: between two scrapes, and
+    between two evaluations, unless an event says otherwise."""
     shutil.copytree(ROOT / "config" / "rules", folder / "rules")
     text = (ROOT / "config" / "alerting.yaml").read_text().replace("${TIERWATCH_PHONE_URL:-}", receiver.url())
     text = text.replace('matchers: [severity=~"info|none"]', f'matchers: [alertname!~"{alerts}"]')
+    text = text.replace("interval: 5s", f"interval: {interval}")
     # So that "it is over" is told within a second.
     (folder / "alerting.yaml").write_text(text.replace("group_interval: 15s", "group_interval: 1s"))
 
@@ -54,8 +50,8 @@ class FarCluster:
         folder = self.aggregator.config
         write_alerting(folder, self.receiver, alerts)
         net = self.wire.node(0).rsplit(".", 1)[0]
-        nodes = "".join(_NODE.format(at=at, address=self.wire.node(at)) for at in range(1, self.nodes + 1))
-        (folder / "cluster.yaml").write_text(_HEAD.format(cidr=f"{net}.0/24", router=f"{net}.1") + nodes)
+        nodes = {f"N{at}": {"address": self.wire.node(at)} for at in range(1, self.nodes + 1)}
+        (folder / "cluster.yaml").write_text(inventory(nodes, cidr=f"{net}.0/24", router=f"{net}.1"))
 
     def start_exporter(self, at: int, *, wait: bool = True) -> None:
         """``wait``: until it answers."""

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -39,8 +39,12 @@ def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def process(command: Sequence[str], folder: Path, *, user: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A server in the foreground, ended with SIGTERM, or killed when that does not help."""
+def process(
+    command: Sequence[str], folder: Path, *, user: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server in the foreground, ended with SIGTERM, or killed when that does not help.
+
+    ``environment``: beside ours."""
     identity = pwd.getpwnam(user) if user and os.getuid() == 0 else None
     with (folder / "output.log").open("wb") as log:
         started = subprocess.Popen(
@@ -49,6 +53,7 @@ def process(command: Sequence[str], folder: Path, *, user: str = "") -> Iterator
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
             process_group=0,
             user=identity.pw_uid if identity else None,
             group=identity.pw_gid if identity else None,
