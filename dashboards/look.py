@@ -70,14 +70,21 @@ YES_IS_BAD = (State(0, "no", GREEN), State(1, "YES", RED), NO_DATA)
 YES_IS_WARNING = (State(0, "no", GREEN), State(1, "yes", YELLOW), NO_DATA)
 YES_IS_GOOD = (State(0, "NO", RED), State(1, "yes", GREEN), NO_DATA)
 SERVICE = (
-    State(0, "UNKNOWN", GREY),
-    State(1, "DOWN", RED),
+    State(0, "DOWN", RED),
+    State(1, "UNKNOWN", GREY),
     State(2, "degraded", YELLOW),
     State(3, "up", GREEN),
     NO_DATA,
 )
 ON_OFF = (State(0, "off", GREY), State(1, "on", BLUE), NO_DATA)
-FLOW = (State(0, "BROKEN", RED), State(0.0001, "degraded", YELLOW, 0.9999), State(1, "works", GREEN), NO_DATA)
+# As ``flows`` computes it: a share of ways that are open, and just below all of them when a part is not known.
+FLOW = (
+    State(0, "BROKEN", RED),
+    State(0.0001, "degraded", YELLOW, 0.9915),
+    State(0.992, "UNKNOWN", GREY, 0.999997),
+    State(0.999999, "works", GREEN, 1.000001),
+    NO_DATA,
+)
 TIER = (State(0, "ALL DOWN", RED), State(0.0001, "nodes missing", YELLOW, 0.9999), State(1, "all up", GREEN), NO_DATA)
 # Where processor time goes, the same on every dashboard: work blue and violet, waiting red, interrupts orange.
 MODES = {

@@ -34,6 +34,7 @@ DISK_BUSY = Metric("node:disk_busy:ratio", "gauge", "Share of time the busiest d
 NETWORK_RECEIVE = Metric("node:network_receive_bytes:rate2m", "gauge", "Bytes a second in, physical interfaces.")
 NETWORK_TRANSMIT = Metric("node:network_transmit_bytes:rate2m", "gauge", "Bytes a second out, physical interfaces.")
 TEMPERATURE = Metric("node:temperature_celsius:max", "gauge", "Temperature of the hottest zone.")
+SERVICE_STATE = Metric("service:state:min", "gauge", "0 down, 1 unknown, 2 degraded, 3 up.", ("service",))
 
 RECORDED: tuple[Metric, ...] = (
     CPU_UTILIZATION,
@@ -45,6 +46,7 @@ RECORDED: tuple[Metric, ...] = (
     NETWORK_RECEIVE,
     NETWORK_TRANSMIT,
     TEMPERATURE,
+    SERVICE_STATE,
 )
 
 # The aggregator's own page.

@@ -31,6 +31,11 @@ class View:
         return " ".join(parts if self.single and parts else ["{{node}}", *parts])
 
     @property
+    def places(self) -> Scope:
+        """The nodes in view, whatever the job: alerts and states of services have a node's labels, no certain job."""
+        return Scope(tuple(pair for pair in self.exporters.labels if pair[0] != "job"))
+
+    @property
     def count(self) -> int:
         """How many nodes are shown at once."""
         return 1 if self.single else len(self.nodes)

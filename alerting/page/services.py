@@ -1,4 +1,5 @@
-"""What is known of one service of a node: its own metrics page, what probes of it say, whether its container runs."""
+"""What is known of one service of a node: its own metrics page, what probes of it say, whether its container or its
+systemd unit runs. ``config/rules/state.yml`` records the same judgement for the dashboards."""
 
 from __future__ import annotations
 
@@ -16,6 +17,11 @@ PROBE_QUERY = (
     "or on (node, service) tierwatch_service_state == 1"
 )
 CONTAINER_QUERY = "tierwatch_container_wanted_up"
+# 1 when the unit runs, or has done its work and ended well; 0 when not. Units that systemd does not know say nothing.
+UNIT_QUERY = (
+    "(tierwatch_systemd_unit_wanted == 1) * on (node, name) group_left () max by (node, name) ("
+    'node_systemd_unit_state{state="active"} or node_systemd_unit_state{state="inactive",type="oneshot"})'
+)
 
 # Of several who look at a service, the first of these that one of them says is what it is.
 _WORST: tuple[ServiceState, ...] = ("down", "degraded", "up", "unknown")
@@ -34,8 +40,8 @@ Answer = Iterable[tuple[Labels, float]]
 ByService = Mapping[tuple[str, str], Sequence[Seen]]
 
 
-def by_service(probes: Answer | None, containers: Answer | None) -> ByService:
-    """The answers to the two queries, each None when there is none."""
+def by_service(probes: Answer | None, containers: Answer | None, units: Answer | None = None) -> ByService:
+    """The answers to the three queries, each None when there is none."""
     found: dict[tuple[str, str], list[Seen]] = {}
     for labels, _ in probes or ():
         told = labels.get("state")
@@ -44,10 +50,11 @@ def by_service(probes: Answer | None, containers: Answer | None) -> ByService:
             reason = labels.get("reason")
             seen = Seen(state, f"its check says {state}{f': {reason}' if reason else ''}")
             found.setdefault((labels.get("node"), labels.get("service")), []).append(seen)
-    for labels, value in containers or ():
-        name = labels.get("name")
-        seen = Seen("up", f"its container {name} runs") if value == 1 else Seen("down", f"its container {name} is down")
-        found.setdefault((labels.get("node"), labels.get("service")), []).append(seen)
+    for kind, answer in (("container", containers), ("unit", units)):
+        for labels, value in answer or ():
+            name = labels.get("name")
+            seen = Seen("up", f"its {kind} {name} runs") if value == 1 else Seen("down", f"its {kind} {name} is down")
+            found.setdefault((labels.get("node"), labels.get("service")), []).append(seen)
     return found
 
 

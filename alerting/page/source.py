@@ -12,7 +12,7 @@ from alerting.clock import Clock
 from alerting.dispatch.dispatcher import AlertView
 from alerting.model.alert import Alert
 from alerting.notify import outbox
-from alerting.page.services import CONTAINER_QUERY, PROBE_QUERY, by_service
+from alerting.page.services import CONTAINER_QUERY, PROBE_QUERY, UNIT_QUERY, by_service
 from alerting.page.status import JournalEntry, Known, TargetHealth, build_status
 from alerting.page.vitals import FLAGS, SPARK_MINUTES, SPARK_POINTS, SPARK_QUERY, VITALS, Figures
 from alerting.promql.errors import QueryError
@@ -31,7 +31,7 @@ _JOURNAL = 12
 _WAITING_TOO_LONG_MS = 60_000
 _VITALS = [(vital.key, parse(vital.query)) for vital in VITALS]
 _FLAGS = [parse(query) for query, _, _ in FLAGS]
-_SERVICES = (parse(PROBE_QUERY), parse(CONTAINER_QUERY))
+_SERVICES = (parse(PROBE_QUERY), parse(CONTAINER_QUERY), parse(UNIT_QUERY))
 _SPARK = parse(SPARK_QUERY)
 
 

@@ -65,7 +65,7 @@ def build_status(known: Known, now_ms: int) -> dict[str, Any]:
     return {
         "cluster": known.cluster.cluster,
         "time_ms": now_ms,
-        "verdict": _verdict(known, by_place, firing),
+        "verdict": _verdict(known, by_place, firing, flows),
         "notes": list(known.notes),
         "flows": flows,
         "alerts": [_alert(alert, known.hidden) for alert in firing],
@@ -95,7 +95,9 @@ def _importance(alert: Alert) -> tuple[int, int]:
 _Places = Mapping[tuple[str, str], TargetHealth]
 
 
-def _verdict(known: Known, by_place: _Places, firing: Sequence[Alert]) -> dict[str, str]:
+def _verdict(
+    known: Known, by_place: _Places, firing: Sequence[Alert], flows: Sequence[Mapping[str, str]]
+) -> dict[str, str]:
     """One sentence: is everything fine?"""
     loud = [alert for alert in firing if alert.labels.get("severity") in _SEVERITIES]
     told = [alert for alert in loud if alert.fingerprint not in known.hidden]
@@ -108,10 +110,22 @@ def _verdict(known: Known, by_place: _Places, firing: Sequence[Alert]) -> dict[s
         if others:
             parts.append(_summary(others[0]) if len(others) == 1 else f"{len(others)} alerts are firing")
         return {"state": worst, "text": "; ".join(parts) or _summary(told[0])}
+    # Before an alert says so: it may still wait, or nobody wrote a rule for it.
+    for state, verdict in (("broken", "critical"), ("degraded", "warning")):
+        hit = [flow["title"] for flow in flows if flow["state"] == state]
+        if hit:
+            return {"state": verdict, "text": f"{_listed(hit)} {'is' if len(hit) == 1 else 'are'} {state}"}
     if unknown:
         return {"state": "unknown", "text": f"Nothing is known yet about {_listed(unknown)}"}
+    unsure = [flow["title"] for flow in flows if flow["state"] == "unknown"]
+    if unsure:
+        return {"state": "unknown", "text": f"Nobody knows whether {_listed(unsure)} {_works(unsure)}"}
     watching = f"all {len(known.cluster.nodes)} nodes answer"
     return {"state": "ok", "text": f"Everything is fine: {watching}"}
+
+
+def _works(titles: Sequence[str]) -> str:
+    return "works" if len(titles) == 1 else "work"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -132,13 +146,12 @@ def _flow(name: str, known: Known, by_place: _Places) -> dict[str, str]:
 
     def up(reference: str) -> bool | None:
         node, _, service = reference.partition("/")
-        if _health(by_place, node) == "down":
-            return False
-        if _health(by_place, node) == "unknown":
-            return None
         # A service that nothing watches is taken to run as long as its node does; the chips say it is not watched.
-        state = _service_seen(node, service, known, by_place).state
-        return None if state == "unknown" else state != "down"
+        state = _service_seen(node, service, known, by_place).state if service else "unwatched"
+        health = _health(by_place, node)
+        if "down" in (state, health):
+            return False
+        return None if "unknown" in (state, health) else True
 
     state = flow_state(flow, known.cluster, up)
     steps = [step.partition("/") for step in flow.services()]

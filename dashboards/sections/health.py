@@ -40,7 +40,7 @@ def answering(view: View) -> Tile:
 
 def alerts_firing(view: View, severity: str) -> Tile:
     """How many alerts of a severity fire. Without a proof that rules are evaluated there is no zero."""
-    scope = alert_scope(view)
+    scope = view.places
     firing = pick(names.ALERTS, scope, alertstate="firing", severity=severity)
     alive = pick(names.ALERTS, Scope(), alertname="Watchdog")
     return view.house.stat(
@@ -100,10 +100,10 @@ def flow_states(view: View, *, width: int = 8) -> list[Tile]:
     tile = view.house.stat(
         "Request flows",
         note(
-            asked + " By the nodes on the way: works, degraded (a part of the requests has no way or takes the other),"
-            " broken.",
+            asked + " By the services and nodes on the way: works, degraded (a part of the requests has no way or takes"
+            " the other), broken, unknown.",
             "This is what people notice; everything else explains it.",
-            "Open the timeline of the flows on the overview, and bring back the node that is down there.",
+            "The timelines of services and nodes show what is down on the way; bring that back.",
         ),
         [flows_query(flows, view.cluster)],
         states=look.FLOW,
@@ -133,9 +133,9 @@ def flow_timeline(view: View, *, width: int = 12) -> Tile:
     return view.house.timeline(
         "Request flows over time",
         note(
-            "Each request flow, judged by the nodes on its way.",
+            "Each request flow, judged by the services and nodes on its way, as the status page does.",
             "Tells for how long people were hit, and by which part of the cluster.",
-            "Find the node that went down at the same time in the node timeline.",
+            "Find what went down at the same time in the timelines of nodes and services.",
         ),
         [flows_query(flows, view.cluster)],
         look.FLOW,
@@ -145,7 +145,7 @@ def flow_timeline(view: View, *, width: int = 12) -> Tile:
 
 
 def alert_table(view: View, *, width: int = 12, rows: int = 5) -> Tile:
-    scope = alert_scope(view)
+    scope = view.places
     weighed = [
         f"{pick(names.ALERTS, scope, severity=rank.text)} * {rank.value:g}" for rank in RANKS if rank.value is not None
     ]
@@ -168,8 +168,3 @@ def alert_table(view: View, *, width: int = 12, rows: int = 5) -> Tile:
         sort="Severity",
         empty="No alerts",
     )
-
-
-def alert_scope(view: View) -> Scope:
-    """Alerts have the node's labels but no certain job."""
-    return Scope(tuple(pair for pair in view.exporters.labels if pair[0] != "job"))

@@ -35,14 +35,8 @@ def inventory(view: View) -> Tile:
     )
 
 
-def state_expr(view: View) -> str:
-    """Each service's state as a number: 3 up, 2 degraded, 1 down, 0 unknown (``look.SERVICE``)."""
-    up, degraded, down = (pick(catalog.STATE, view.exporters, state=state) for state in ("up", "degraded", "down"))
-    return f"3 * {up} + ignoring (state) 2 * {degraded} + ignoring (state) {down}"
-
-
 def states(view: View, width: int = 12) -> list[Tile]:
-    """What the exporters' probes say of the services in view; none: no panels."""
+    """How the services in view are, and how long their probes took; none: no panels."""
     count = sum(service.asked() for node in view.nodes.values() for service in node.services.values())
     if not count:
         return []
@@ -51,11 +45,11 @@ def states(view: View, width: int = 12) -> list[Tile]:
         house.timeline(
             "Services",
             note(
-                "What each service answers when it is asked in its own protocol.",
-                "Up, only part of its work, down, or nobody knows.",
-                "The alert of the service says why and what to do.",
+                "What is known of each service: its probe, its container or unit, its own page; the worst of them.",
+                "Up, only part of its work, down, or nobody knows (its node is down, or its probe cannot tell).",
+                "The table of problems says why; the alert of the service says what to do.",
             ),
-            [Query(state_expr(view), legend)],
+            [Query(pick(names.SERVICE_STATE, view.places), legend)],
             look.SERVICE,
             rows=count,
             width=width,

@@ -127,6 +127,19 @@ def test_an_alert_that_another_explains_does_not_speak_in_the_verdict() -> None:
     assert page["alerts"][0]["hidden_by"] == "NodeDown"
 
 
+def test_a_flow_that_is_not_well_or_not_known_is_never_called_fine() -> None:
+    """Though no alert fires: it may wait, or nobody wrote a rule."""
+
+    def verdict(state: str) -> tuple[str, str]:
+        said = {("PI51", "kong"): [Seen("up", "")], ("ORIN0", "comfyui"): [Seen(state, "its check")]}  # type: ignore[arg-type]
+        found = status(all_up(), figures=Figures({}, {}, {}, said))["verdict"]
+        return found["state"], found["text"]
+
+    assert verdict("down") == ("critical", "Image generation is broken")
+    assert verdict("unknown") == ("unknown", "Nobody knows whether Image generation works")
+    assert verdict("degraded") == ("ok", "Everything is fine: all 7 nodes answer")
+
+
 def test_info_alerts_are_listed_but_all_is_still_fine() -> None:
     page = status(all_up(), [alert("Watchdog", "", "info")])
     assert page["verdict"]["state"] == "ok"
