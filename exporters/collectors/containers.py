@@ -28,6 +28,7 @@ MAX_INTERFACES = 8
 NO_INTERFACE = re.compile(r"(lo|tunl|sit|ip6tnl|gre|gretap|erspan|ip_vti|ip6_vti|ip6gre|ifb|teql|dummy)\d*")
 # Exit codes of a program that was told to end and did so: by SIGINT, by SIGTERM.
 ENDED_BY_REQUEST = (130, 143)
+KILLED = 137
 
 _NETWORK = tuple(names.NETWORK_RECEIVE.values()), tuple(names.NETWORK_TRANSMIT.values())
 
@@ -135,7 +136,9 @@ class Containers:
             known = view.known.get(name)
             up = known is not None and known.container.state == "running"
             rows[names.WANTED_UP].append(((name, service), float(up)))
-            rows[names.WANTED_DIED].append(((name, service), float(known is not None and died(known))))
+            gone = view.gone.get(name)
+            over = died(known) if known is not None else gone is not None and died_and_went(gone)
+            rows[names.WANTED_DIED].append(((name, service), float(over)))
             if known is None and name not in view.gone:
                 rows[names.STATE] += _states(name, MISSING)
 
@@ -146,6 +149,13 @@ def died(known: Known) -> bool:
     if container.state not in ("exited", "dead") or container.exit_code == 0:
         return False
     return not known.asked and container.exit_code not in ENDED_BY_REQUEST
+
+
+def died_and_went(known: Known) -> bool:
+    """The same of one that is removed: ``docker run --rm`` removes it as it ends. One that was killed and removed was
+    not wanted any more: that is ``docker rm --force``, which many do before they make a new one."""
+    without_memory = known.container.oom_killed or known.run_ooms > 0
+    return died(known) and (known.container.exit_code != KILLED or without_memory)
 
 
 def describe(rows: Rows, known: Known, state: str) -> None:

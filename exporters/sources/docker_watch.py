@@ -23,7 +23,8 @@ from exporters.sources.docker_engine import Engine, EngineFailed, NoSuchContaine
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 10.0
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
+# To knock at a socket costs next to nothing, and while Docker is away nobody knows how its containers are.
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 5.0
 # How long a container that was removed is still told of, in seconds: longer than any rule's `for`.
 RETENTION = 600.0
 MAX_CONTAINERS = 300
@@ -85,8 +86,9 @@ class ContainerWatch:
     ) -> None:
         """``wall``: seconds since the epoch; ``clock``: monotonic. ``poll``: seconds between lists.
 
-        ``wanted``: names of which a removal is always told; of others only when the end was not a clean one. A host
-        that runs a job a minute under a new name each time would leave new series each time.
+        ``wanted``: names of which a removal is always told, until there is a new one; of others only for a while, and
+        when the end was not a clean one. A host that runs a job a minute under a new name each time would leave new
+        series each time.
         """
         self.view = View()
         self._engine = engine
@@ -302,10 +304,12 @@ class ContainerWatch:
         known = self._known.pop(container, None)
         self._last_event.pop(container, None)
         self._last_oom.pop(container, None)
-        self._run_ooms.pop(container, None)
+        run_ooms = self._run_ooms.pop(container, 0)
         self._learnt.pop(container, None)
         if known is None or (_clean(known.container) and known.container.name not in self._wanted):
             return
+        # There may have been no look at it between its last events.
+        known = replace(known, ooms=self._ooms.get(known.container.name, 0), run_ooms=run_ooms)
         self._gone[known.container.name] = (self._clock(), known)
         while len(self._gone) > MAX_GONE:
             del self._gone[min(self._gone, key=lambda name: self._gone[name][0])]
@@ -316,7 +320,7 @@ class ContainerWatch:
         self._gone = {
             name: (at, known)
             for name, (at, known) in self._gone.items()
-            if now - at < RETENTION and name not in by_name
+            if (now - at < RETENTION or name in self._wanted) and name not in by_name
         }
         self._ooms = {name: count for name, count in self._ooms.items() if name in by_name or name in self._gone}
         self.view = replace(self.view, known=by_name, gone={name: known for name, (_, known) in self._gone.items()})

@@ -145,6 +145,24 @@ def test_a_wanted_container(known: Known | None, up: int, died: int) -> None:
     assert found["tierwatch_container_state", "db", "missing"] == (known is None)
 
 
+@pytest.mark.parametrize(
+    ("known", "died"),
+    [
+        (Known(replace(DEAD, exit_code=3)), 1),
+        (Known(replace(DEAD, oom_killed=False)), 0),
+        (Known(replace(DEAD, oom_killed=False), run_ooms=1), 1),
+        (Known(replace(DEAD, oom_killed=True)), 1),
+        (Known(replace(DEAD, exit_code=3), asked=True), 0),
+        (Known(replace(DEAD, exit_code=0)), 0),
+    ],
+    ids=["failed", "rm --force", "no memory", "looked at", "stopped", "done"],
+)
+def test_a_wanted_container_that_is_removed_as_it_ends(known: Known, died: int) -> None:
+    found = page(view(gone=(known,)), SERVICES)
+    assert found["tierwatch_container_wanted_died", "db", "data"] == died
+    assert found["tierwatch_container_wanted_up", "db", "data"] == 0
+
+
 @pytest.mark.parametrize(("health", "good"), [("healthy", 1), ("starting", 0), ("unhealthy", 0)])
 def test_health(health: str, good: int) -> None:
     found = page(view(replace(WEB, health=health)))

@@ -142,6 +142,23 @@ async def test_a_removed_container_is_told_of_for_a_while(tmp_path: Path) -> Non
         pytest.fail("it is told of for ever")
 
 
+async def test_a_wanted_container_that_was_removed_is_told_of_until_there_is_another(tmp_path: Path) -> None:
+    async with world(tmp_path, "wanted", "other", poll=0.05) as here:
+        for name in ("wanted", "other"):
+            made = container(name)["Id"]
+            del here.daemon.containers[made]
+            here.daemon.tell("oom", made)
+            here.daemon.tell("die", made, exitCode="137")
+            here.daemon.tell("destroy", made)
+        view = await here.until(lambda view: {"wanted", "other"} <= view.gone.keys())
+        assert view.gone["wanted"].run_ooms == 1
+        here.clock += 10 * RETENTION
+        async with asyncio.timeout(5):
+            while "other" in here.watch.view.gone:
+                await asyncio.sleep(0.01)
+        assert set(here.watch.view.gone) == {"wanted"}
+
+
 async def test_a_job_that_was_done_and_removed_is_forgotten_at_once(tmp_path: Path) -> None:
     async with world(tmp_path, "job", "failed", "wanted") as here:
         for name, code in (("job", "0"), ("failed", "1"), ("wanted", "0")):
