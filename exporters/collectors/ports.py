@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
@@ -67,11 +67,13 @@ class PortAudit:
         rows[names.DECLARED_LISTENING] = [
             ((service, str(port)), float(port in heard)) for service, port in self._declared
         ]
+        own = self._own_addresses()
         undeclared = sorted(open_ports - self._known)
         rows[names.UNDECLARED_LISTENERS] = [((), float(len(undeclared)))]
         rows[names.UNDECLARED_LISTENER] = [((str(port),), 1.0) for port in undeclared[:MAX_TOLD]]
-        rows[names.PUBLIC_LISTENER] = self._told(dict.fromkeys(self._public(found), 1.0))
-        visits = Counter(port for text in texts for port, who in peers(text, open_ports) if self._outside(who))
+        rows[names.PUBLIC_LISTENER] = self._told(dict.fromkeys(self._public(found, own), 1.0))
+        links = {ip_network((int(address) >> 64 << 64, 64)) for address in own}
+        visits = Counter(port for text in texts for port, who in peers(text, open_ports) if self._visitor(who, links))
         rows[names.OUTSIDE_CONNECTIONS] = self._told({port: float(count) for port, count in visits.items()})
         return families(rows)
 
@@ -80,13 +82,18 @@ class PortAudit:
             ((str(port), str(port in self._exposed).lower()), value) for port, value in sorted(ports.items())[:MAX_TOLD]
         ]
 
-    def _public(self, found: Iterable[Listener]) -> Iterable[int]:
+    def _public(self, found: Iterable[Listener], own: Iterable[Address]) -> Iterable[int]:
         """Ports at a public address: their own, or any address on a node that has one."""
-        everywhere = any(self._outside(address) for address in self._own_addresses())
+        everywhere = any(self._outside(address) for address in own)
         for one in found:
             wildcard = one.address.is_unspecified and isinstance(one.address, IPv6Address)
             if (wildcard and everywhere) or (not one.address.is_unspecified and self._outside(one.address)):
                 yield one.port
+
+    def _visitor(self, who: Address, links: Collection[IPv4Network | IPv6Network]) -> bool:
+        """Whether a peer came from outside. At home every device has a public IPv6 address, all of one link in the same
+        /64 network (RFC 4291): a laptop in it is no more outside than by its IPv4 address."""
+        return self._outside(who) and not any(who in link for link in links if link.version == who.version)
 
     def _own_addresses(self) -> list[Address]:
         """This node's IPv6 addresses. IPv4 ones at home are private; the router's translation stands before them."""

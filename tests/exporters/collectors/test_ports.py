@@ -37,7 +37,8 @@ class Node:
             self.lines[name] += line(hexed(address, port), NONE, "0A")
 
     def connect(self, port: int, peer: str) -> None:
-        self.lines["tcp"] += line(hexed("192.168.1.204", port), hexed(peer, 40000), "01")
+        name, own = ("tcp6", "2001:4860:1:2::204") if ":" in peer else ("tcp", "192.168.1.204")
+        self.lines[name] = self.lines.get(name, HEAD) + line(hexed(own, port), hexed(peer, 40000), "01")
 
     def addresses(self, *addresses: str) -> None:
         words = (f"{int.from_bytes(socket.inet_pton(10, one)):032x} 02 40 00 80 eth0\n" for one in addresses)
@@ -96,6 +97,17 @@ def test_a_cluster_in_public_addresses_is_inside_all_the_same(tmp_path: Path) ->
     node.listen("0.0.0.0", 22)
     node.connect(22, "8.8.8.9")
     assert "tierwatch_outside_connections" not in node.read()
+
+
+def test_devices_at_home_have_public_addresses_too(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.addresses("fe80::1", "2001:4860:1:2::204")
+    node.listen("::", 22)
+    for laptop in ("2001:4860:1:2:abcd::7", "fe80::2", "fd00::3"):
+        node.connect(22, laptop)
+    assert "tierwatch_outside_connections" not in node.read()
+    node.connect(22, "2001:4860:1:3::7")
+    assert node.read()["tierwatch_outside_connections"] == {("22", "false"): 1}
 
 
 @pytest.mark.parametrize(

@@ -153,10 +153,11 @@ async def test_a_wanted_container_that_was_removed_is_told_of_until_there_is_ano
         view = await here.until(lambda view: {"wanted", "other"} <= view.gone.keys())
         assert view.gone["wanted"].run_ooms == 1
         here.clock += 10 * RETENTION
-        async with asyncio.timeout(5):
-            while "other" in here.watch.view.gone:
-                await asyncio.sleep(0.01)
-        assert set(here.watch.view.gone) == {"wanted"}
+        for _ in range(500):
+            if set(here.watch.view.gone) == {"wanted"}:
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail("the other is told of for ever")
 
 
 async def test_a_job_that_was_done_and_removed_is_forgotten_at_once(tmp_path: Path) -> None:
