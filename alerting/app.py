@@ -44,7 +44,6 @@ from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.report import ScrapeReport, TargetView
 from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
 from alerting.storage.store import Store, StoreOptions
-from config.alerting import Alerting
 from config.daemon.footprint import give_back
 from config.daemon.log import event
 from config.load import Config
@@ -120,7 +119,7 @@ class App:
             self._make_notify(stack)
             self._make_scrape_and_rules(pages, stack)
             stack.push_async_callback(asyncio.to_thread, self.remote.close)
-            await asyncio.to_thread(self.remote.apply, self.prepared.config.remote)
+            await asyncio.to_thread(self.remote.apply, self.config.remote, self.config.external_labels)
             await self._listen(stack)
             self._run_all(stack)
             self._stack = stack.pop_all()
@@ -156,10 +155,10 @@ class App:
                 return
             self.prepared = prepared
             self.dispatcher.set_policy(prepared.policy)
-            self.rules.reload(prepared.groups, self._surroundings(prepared.config.alerting))
+            self.rules.reload(prepared.groups, self._surroundings(prepared.config))
             self.dispatcher.retain_rules(prepared.alert_names, now_ms)
             await self.scrape.reload(prepared.targets)
-            await asyncio.to_thread(self.remote.apply, prepared.config.remote)
+            await asyncio.to_thread(self.remote.apply, prepared.config.remote, prepared.config.external_labels)
             self.reload_state = ReloadState(now_ms)
             event(log, logging.INFO, "configuration taken", rules=sum(len(g.rules) for g in prepared.groups))
             self.page.changed()
@@ -256,7 +255,7 @@ class App:
         self.scrape = ScrapeManager(self.store.source, pages, self._clock, self._on_scrape, pages)
         states = SqliteStateStore(self._options.data / "states.db", now_ms)
         stack.callback(states.close)
-        around = self._surroundings(self.prepared.config.alerting)
+        around = self._surroundings(self.config)
         self.rules = RuleManager(
             self.prepared.groups,
             around,
@@ -269,12 +268,13 @@ class App:
         if going_on:
             event(log, logging.INFO, "alerts go on from before the start", alerts=going_on)
 
-    def _surroundings(self, alerting: Alerting) -> Surroundings:
+    def _surroundings(self, config: Config) -> Surroundings:
         return Surroundings(
             evaluate_with(self.engine),
             self.store,
-            default_interval_ms=round(alerting.timing.evaluation_interval * 1000),
-            external_url=alerting.external_url,
+            default_interval_ms=round(config.alerting.timing.evaluation_interval * 1000),
+            external_labels=config.external_labels,
+            external_url=config.alerting.external_url,
         )
 
     async def _listen(self, stack: AsyncExitStack) -> None:

@@ -59,7 +59,12 @@ def prepare(directory: Path) -> Prepared:
         raise ConfigError(problems)
     if not groups:
         log.warning("no rules: nothing is ever told (rule_files in alerting.yaml, relative to %s)", directory)
-    return Prepared(config, tuple(groups), policies.build(config.alerting, config.cluster), tuple(targets_of(config)))
+    return Prepared(
+        config,
+        tuple(groups),
+        policies.build(config.alerting, config.cluster, external_labels=config.external_labels),
+        tuple(targets_of(config)),
+    )
 
 
 def rules_and_urls(config: Config) -> tuple[list[Group], list[Problem]]:

@@ -111,6 +111,8 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     limits: Limits = Limits()
     external_url: str = ""
+    external_labels: dict[str, str] = {}
+    """Whose samples and alerts these are, for whoever gets them: as in Prometheus, never in the own store."""
     rule_files: tuple[Text, ...] = ("rules/*.yml",)
     route: Route
     receivers: tuple[Receiver, ...]

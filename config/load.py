@@ -11,6 +11,7 @@ from config.alerting import Alerting
 from config.cluster import Cluster
 from config.crosscheck_alerting import check_alerting
 from config.crosscheck_cluster import check_cluster
+from config.external import external_labels
 from config.problems import ConfigError, Problem
 from config.receivers import receiver_urls
 from config.remote import Remote, remote_access
@@ -26,13 +27,14 @@ _MISSING = "no such file; --config must name the folder that holds it"
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything the aggregator is told. ``urls``: receiver name -> Apprise URLs, secrets filled in; ``remote``: where
-    the other store is, and what opens its door."""
+    the other store is, and what opens its door; ``external_labels`` with the environment's values."""
 
     directory: Path
     cluster: Cluster
     alerting: Alerting
     urls: Mapping[str, tuple[Secret, ...]]
     remote: Remote = field(default_factory=Remote)
+    external_labels: Mapping[str, str] = field(default_factory=dict)
 
     def rule_paths(self) -> list[Path]:
         """The rule files that ``rule_files`` names, relative to the folder, sorted, each once."""
@@ -64,6 +66,7 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
     alerting: Alerting | None = None
     urls: dict[str, tuple[Secret, ...]] = {}
     remote = Remote()
+    external: dict[str, str] = {}
     document = read(directory / ALERTING_FILE, problems, _MISSING)
     if document is not None:
         alerting = ShapeChecker(document, problems).to_struct(Alerting)
@@ -71,9 +74,10 @@ def load(directory: Path, environ: Mapping[str, str] | None = None) -> Config:
         environ = os.environ if environ is None else environ
         urls = receiver_urls(alerting, document, environ, directory, problems)
         remote = remote_access(alerting.storage.remote, document, environ, directory, problems)
+        external = external_labels(alerting.external_labels, document, environ, problems)
     if cluster is None or alerting is None or problems:
         raise ConfigError(problems)
-    return Config(directory, cluster, alerting, urls, remote)
+    return Config(directory, cluster, alerting, urls, remote, external)
 
 
 def _cluster(directory: Path, problems: list[Problem]) -> Cluster | None:

@@ -21,6 +21,7 @@ def config_text(config: Config) -> str:
     for key, endpoint in (("query_url", config.remote.query), ("write_url", config.remote.write)):
         remote[key] = "" if endpoint is None else endpoint.url
     remote["headers"] = dict.fromkeys(remote["headers"], HIDDEN)
+    alerting["external_labels"] = dict(config.external_labels)
     for receiver in alerting["receivers"]:
         receiver["apprise"] = [HIDDEN] * len(config.urls.get(receiver["name"], ()))
     cluster = msgspec.to_builtins(config.cluster, str_keys=True)

@@ -23,7 +23,7 @@ from alerting.dispatch.store import State
 from alerting.dispatch.tracker import Presence, Tracked, Update, merged, track
 from alerting.model.alert import Alert
 from alerting.model.labels import Labels
-from alerting.notify.message import compose
+from alerting.notify.message import Message, compose
 from alerting.notify.notice import Notice
 from alerting.notify.outbox import Outbox
 from alerting.storage.database import Database, DatabaseDamaged
@@ -47,9 +47,11 @@ Silences = Callable[[Labels, int], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """A firing alert as the API and the page show it. ``told``: the receivers that have been told."""
+    """A firing alert as the API and the page show it. ``labels``: those that it is routed and grouped by, with
+    ``external_labels``; ``told``: the receivers that have been told."""
 
     alert: Alert
+    labels: Labels
     receivers: tuple[str, ...]
     inhibited_by: tuple[str, ...] = ()
     silenced_by: tuple[str, ...] = ()
@@ -196,18 +198,17 @@ class Dispatcher:
             self._routed.clear()
             groups = {key: group for key, group in groups.items() if group.receiver in policy.send_resolved}
             self._routed_for = policy
-        groups = _moved(groups, {key: self._routes(policy, key, alert) for key, alert in tracked.active.items()})
+        targets = {key: policy.outward(alert.labels) for key, alert in tracked.active.items()}
+        groups = _moved(groups, {key: self._routes(policy, key, labels) for key, labels in targets.items()}, policy)
         lingering = self._sources_that_linger(tracked, now_ms)
-        sources = {key: labels for key, (labels, _) in lingering.items()}
-        sources |= {key: alert.labels for key, alert in tracked.active.items()}
-        targets = {key: alert.labels for key, alert in tracked.active.items()}
+        sources = {key: policy.outward(labels) for key, (labels, _) in lingering.items()} | targets
         muted = inhibited(policy.inhibitions, targets, sources)
         silenced = {key: names for key, labels in targets.items() if (names := self._silences(labels, now_ms))}
         quiet = {**dict.fromkeys([*silenced, *self._unconfirmed], frozenset[str]()), **muted}
 
         notices: list[Notice] = []
         wakes = [until for _, until in lingering.values()]
-        for key, (group, node, active) in self._members(policy, groups, tracked).items():
+        for key, (group, node, active) in self._members(policy, groups, tracked, targets).items():
             if not self._outbox.has_urls(group.receiver):
                 continue
             outcome = step(
@@ -238,7 +239,7 @@ class Dispatcher:
             notices=self._stats.notices + len(notices),
             refused=self._stats.refused + tracked.refused,
         )
-        self._view = self._views(policy, after, muted, silenced)
+        self._view = self._views(policy, after, targets, muted, silenced)
         if any(group.due_ms is not None for group in groups.values()):
             self._on_waiting()
         return min(wakes, default=None)
@@ -248,10 +249,7 @@ class Dispatcher:
             before = State()
         if not notices and not self._rewrite and not store.changed(before, after):
             return
-        messages = [
-            (notice, compose(notice, policy.cluster, now_ms, external_url=policy.external_url, zone=policy.zone))
-            for notice in notices
-        ]
+        messages = [(notice, _in_words(notice, policy, now_ms)) for notice in notices]
         with self._database.transaction() as connection:
             store.save(connection, before, after)
             for notice, message in messages:
@@ -262,15 +260,15 @@ class Dispatcher:
             self._on_queued()
 
     def _members(
-        self, policy: Policy, groups: Mapping[str, Group], tracked: Tracked
+        self, policy: Policy, groups: Mapping[str, Group], tracked: Tracked, labels: Mapping[str, Labels]
     ) -> dict[str, tuple[Group, RouteNode | None, dict[str, Alert]]]:
         """Every group with its route (None for an orphan) and its firing alerts."""
         found: dict[str, tuple[Group, RouteNode | None, dict[str, Alert]]] = {}
         for key, alert in tracked.active.items():
-            for node in self._routes(policy, key, alert):
-                name = node.group_key(alert.labels)
+            for node in self._routes(policy, key, labels[key]):
+                name = node.group_key(labels[key])
                 if name not in found:
-                    group = groups.get(name) or Group(name, node.receiver, node.group_labels(alert.labels))
+                    group = groups.get(name) or Group(name, node.receiver, node.group_labels(labels[key]))
                     found[name] = (group, node, {})
                 found[name][2][key] = alert
         nodes: dict[str, RouteNode] = {}
@@ -284,9 +282,9 @@ class Dispatcher:
                     found[name][2].setdefault(key, tracked.active[key])
         return found
 
-    def _routes(self, policy: Policy, key: str, alert: Alert) -> tuple[RouteNode, ...]:
+    def _routes(self, policy: Policy, key: str, labels: Labels) -> tuple[RouteNode, ...]:
         if key not in self._routed:
-            self._routed[key] = tuple(matching(policy.root, alert.labels))
+            self._routed[key] = tuple(matching(policy.root, labels))
         return self._routed[key]
 
     def _sources_that_linger(self, tracked: Tracked, now_ms: int) -> dict[str, tuple[Labels, int]]:
@@ -303,7 +301,12 @@ class Dispatcher:
         return lingering
 
     def _views(
-        self, policy: Policy, state: State, muted: Mapping[str, frozenset[str]], silenced: Mapping[str, Collection[str]]
+        self,
+        policy: Policy,
+        state: State,
+        labels: Mapping[str, Labels],
+        muted: Mapping[str, frozenset[str]],
+        silenced: Mapping[str, Collection[str]],
     ) -> tuple[AlertView, ...]:
         told: dict[str, list[str]] = {}
         for group in state.groups.values():
@@ -312,7 +315,8 @@ class Dispatcher:
         return tuple(
             AlertView(
                 alert,
-                tuple(dict.fromkeys(node.receiver for node in self._routes(policy, key, alert))),
+                labels[key],
+                tuple(dict.fromkeys(node.receiver for node in self._routes(policy, key, labels[key]))),
                 tuple(sorted(muted.get(key, ()))),
                 tuple(sorted(silenced.get(key, ()))),
                 tuple(sorted(told.get(key, ()))),
@@ -350,14 +354,14 @@ def _route_of(group: Group, nodes: Mapping[str, RouteNode]) -> RouteNode | None:
     return node if node is not None and node.receiver == group.receiver else None
 
 
-def _moved(groups: Mapping[str, Group], routes: Mapping[str, Sequence[RouteNode]]) -> dict[str, Group]:
-    """After a change of routes: what a receiver was told moves to the group that now tells this receiver of the alert,
-    so that nobody is told again. What no such group takes stays where it is and waits for its end."""
+def _moved(groups: Mapping[str, Group], routes: Mapping[str, Sequence[RouteNode]], policy: Policy) -> dict[str, Group]:
+    """After a change of routes or labels: what a receiver was told moves to the group that now tells this receiver of
+    the alert, so that nobody is told again. What no such group takes stays where it is and waits for its end."""
     result = dict(groups)
     for name, group in groups.items():
         for key, told in group.told.items():
             nodes = [node for node in routes.get(key, ()) if node.receiver == group.receiver]
-            labels = told.alert.labels
+            labels = policy.outward(told.alert.labels)
             names = [node.group_key(labels) for node in nodes]
             if not names or name in names:
                 continue
@@ -367,6 +371,17 @@ def _moved(groups: Mapping[str, Group], routes: Mapping[str, Sequence[RouteNode]
             old = result[name]
             result[name] = replace(old, told={mark: entry for mark, entry in old.told.items() if mark != key})
     return {name: group for name, group in result.items() if group.told or group.due_ms is not None}
+
+
+def _in_words(notice: Notice, policy: Policy, now_ms: int) -> Message:
+    return compose(
+        notice,
+        policy.cluster,
+        now_ms,
+        external_url=policy.external_url,
+        external_labels=policy.external_labels,
+        zone=policy.zone,
+    )
 
 
 def _complete(notice: Notice, active: Mapping[str, Alert], muted: Mapping[str, frozenset[str]]) -> Notice:

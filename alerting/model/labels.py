@@ -58,6 +58,9 @@ class Labels(tuple[tuple[str, str], ...]):
         return f"{name}{{{inner}}}" if inner or not name else name
 
 
+NO_LABELS = Labels()
+
+
 def quote(value: str) -> str:
     """A label value as a PromQL string literal."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
@@ -39,10 +39,18 @@ class Message:
 
 
 def compose(
-    notice: Notice, cluster: Cluster, now_ms: int, *, external_url: str = "", zone: tzinfo | None = None
+    notice: Notice,
+    cluster: Cluster,
+    now_ms: int,
+    *,
+    external_url: str = "",
+    external_labels: Mapping[str, str] | None = None,
+    zone: tzinfo | None = None,
 ) -> Message:
     """Put a notice into words. ``zone``: of the times shown; None is the machine's own."""
-    lines = _Lines(BODY_CHARACTERS - (len(external_url) + 1 if external_url else 0))
+    footer = [_cut(_from(external_labels), _LINE_CHARACTERS)] if external_labels else []
+    footer += [external_url] if external_url else []
+    lines = _Lines(BODY_CHARACTERS - sum(len(line) + 1 for line in footer))
     alerts = [_firing_line(alert, cluster, now_ms, zone) for alert in _by_weight(notice)[:_ALERTS_SHOWN]]
     for line in alerts[:_ALERTS_FIRST]:
         lines.add(line)
@@ -68,7 +76,7 @@ def compose(
     over = impact.gone(notice.resolved)
     for sentence in impact.recovered(cluster, over, everything) if over else []:
         lines.add(sentence)
-    body = "\n".join([*lines.kept, external_url] if external_url else lines.kept)
+    body = "\n".join([*lines.kept, *footer])
     return Message(_cut(_title(notice, cluster, now_ms), TITLE_CHARACTERS), body, _kind(notice))
 
 
@@ -88,6 +96,11 @@ def duration(milliseconds: int) -> str:
             # Seconds matter below ten minutes only.
             return f"{count}{unit}{part}{lower}" if part and (unit != "m" or count < 10) else f"{count}{unit}"
     return f"{seconds}s"
+
+
+def _from(external_labels: Mapping[str, str]) -> str:
+    """Which of several clusters says this."""
+    return f"From {', '.join(f'{name}={value}' for name, value in sorted(external_labels.items()))}"
 
 
 def _title(notice: Notice, cluster: Cluster, now_ms: int) -> str:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from alerting.model.labels import NO_LABELS, Labels
 from alerting.model.series import SeriesData
 from alerting.remote.http import Answer, Http, RemoteFailed, TooLarge, words
 from alerting.remote.stats import Tally
@@ -43,13 +44,21 @@ class TooOld(Exception):
 
 
 class Delivery:
-    """For one thread. ``stop`` ends waiting."""
+    """For one thread. ``stop`` ends waiting. ``external``: labels that every series gets."""
 
-    def __init__(self, http: Http, tally: Tally, stop: threading.Event, first_pause_s: float = FIRST_PAUSE_S) -> None:
+    def __init__(
+        self,
+        http: Http,
+        tally: Tally,
+        stop: threading.Event,
+        first_pause_s: float = FIRST_PAUSE_S,
+        external: Labels = NO_LABELS,
+    ) -> None:
         self._http = http
         self._tally = tally
         self._stop = stop
         self._first_pause_s = first_pause_s
+        self._external = external
         self._splits = 0
         self._splits_next = SPLITS
         self._said: dict[str, float] = {}
@@ -67,7 +76,7 @@ class Delivery:
     def _send(self, batch: Sequence[SeriesData], uncertain: bool, too_old: Callable[[], bool]) -> None:
         began = time.monotonic()
         samples = size_of(batch)
-        answer, uncertain = self._until_answered(encode(batch), uncertain, too_old)
+        answer, uncertain = self._until_answered(encode(batch, self._external), uncertain, too_old)
         if 200 <= answer.status < 300:
             self._tally.sent += samples
             self._tally.error = ""

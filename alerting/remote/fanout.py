@@ -15,6 +15,7 @@ from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import IntArray, SeriesData, is_stale
 from alerting.remote.http import RemoteFailed
+from alerting.remote.own_part import OwnPart
 from alerting.remote.querier import RemoteQuerier
 from alerting.remote.stats import ReadStats
 from alerting.storage.options import Stats as StoreStats
@@ -81,7 +82,7 @@ class Pause:
 class FanOut:
     """Made once; ``begin`` for each query. May be used from many threads."""
 
-    def __init__(self, own: OwnStore, remote: RemoteQuerier, *, read_recent: bool) -> None:
+    def __init__(self, own: OwnStore, remote: RemoteQuerier | OwnPart, *, read_recent: bool) -> None:
         self.stats = ReadStats()
         self.pause = Pause()
         self.own = own
@@ -179,7 +180,11 @@ class Session:
         )
 
     def _both(
-        self, own: list[Ordered], ask: Callable[[RemoteQuerier, int], list[Ordered]], start_ms: int, end_ms: int
+        self,
+        own: list[Ordered],
+        ask: Callable[[RemoteQuerier | OwnPart, int], list[Ordered]],
+        start_ms: int,
+        end_ms: int,
     ) -> list[Ordered]:
         until_ms = self._all.remote_until(end_ms)
         if until_ms < start_ms:
@@ -189,7 +194,7 @@ class Session:
         both.update(theirs)
         return sorted(both) if theirs else own
 
-    def _ask(self, work: Callable[[RemoteQuerier], list[T]]) -> list[T]:
+    def _ask(self, work: Callable[[RemoteQuerier | OwnPart], list[T]]) -> list[T]:
         """What the remote says; nothing, with a warning, when it does not answer."""
         stats, pause = self._all.stats, self._all.pause
         began = time.monotonic()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alerting.clock import Clock
+from alerting.model.labels import NO_LABELS, Labels
 from alerting.remote.stats import RemoteStats, missing_library
 from alerting.storage.ports import Querier, StorageError
 from alerting.storage.store import Store
@@ -40,20 +41,26 @@ class RemoteStorage:
         self._clock = clock
         self._use = use
         self._version = version
-        self._reading: tuple[Endpoint | None, bool] = (None, False)
-        self._writing: tuple[Endpoint | None, float] = (None, 0.0)
+        self._external = NO_LABELS
+        self._reading: tuple[Endpoint | None, bool, Labels] = (None, False, self._external)
+        self._writing: tuple[Endpoint | None, float, Labels] = (None, 0.0, self._external)
         self._read: tuple[Http, FanOut] | None = None
         self._writer: RemoteWriter | None = None
         self._trouble = ""
 
-    def apply(self, remote: Remote) -> None:
-        """Take a configuration. What of it cannot be used is told in the log and by ``notes``; nothing is raised."""
+    def apply(self, remote: Remote, external_labels: Mapping[str, str] | None = None) -> None:
+        """Take a configuration. What of it cannot be used is told in the log and by ``notes``; nothing is raised.
+
+        ``external_labels`` are what this cluster's series are known by in the other store.
+        """
         self._trouble = ""
-        reading, writing = (remote.query, remote.read_recent), (remote.write, remote.max_lag)
+        self._external = external = Labels.of(external_labels or {})
+        reading = (remote.query, remote.read_recent, external)
+        writing = (remote.write, remote.max_lag, external)
         if reading != self._reading:
-            self._reading = reading if self._tried(self._switch_reading, remote) else (None, False)
+            self._reading = reading if self._tried(self._switch_reading, remote) else (None, False, external)
         if writing != self._writing:
-            self._writing = writing if self._tried(self._switch_writing, remote) else (None, 0.0)
+            self._writing = writing if self._tried(self._switch_writing, remote) else (None, 0.0, external)
 
     def _tried(self, switch: Callable[[Remote], None], remote: Remote) -> bool:
         """What cannot be used is off, and tried again at the next reload."""
@@ -103,10 +110,14 @@ class RemoteStorage:
             return
         from alerting.remote.fanout import FanOut
         from alerting.remote.http import Http
+        from alerting.remote.own_part import OwnPart
         from alerting.remote.querier import RemoteQuerier
 
         http = Http(remote.query, self._version)
-        both = FanOut(self._store, RemoteQuerier(http), read_recent=remote.read_recent)
+        theirs = RemoteQuerier(http)
+        both = FanOut(
+            self._store, OwnPart(theirs, self._external) if self._external else theirs, read_recent=remote.read_recent
+        )
         self._read = http, both
         self._use(both)
         event(log, logging.INFO, "remote storage is asked", url=remote.query.url, recent=remote.read_recent)
@@ -135,6 +146,7 @@ class RemoteStorage:
             self._clock,
             max_lag_ms=round(remote.max_lag * 1000),
             idle_s=writer.IDLE_S,
+            external=self._external,
         )
         self._writer.start()
         event(log, logging.INFO, "remote storage is written to", url=remote.write.url)

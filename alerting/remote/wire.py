@@ -13,7 +13,7 @@ from typing import Any
 import cramjam
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from alerting.model.labels import Labels
+from alerting.model.labels import NO_LABELS, Labels
 from alerting.model.series import SeriesData
 
 HEADERS = {
@@ -25,12 +25,15 @@ _PACKAGE = "prometheus"
 _KINDS = descriptor_pb2.FieldDescriptorProto
 
 
-def encode(series: Sequence[SeriesData]) -> bytes:
-    """The body of one request. Staleness markers keep their bits: they are NaN of Prometheus' own."""
+def encode(series: Sequence[SeriesData], external: Labels = NO_LABELS) -> bytes:
+    """The body of one request. Staleness markers keep their bits: they are NaN of Prometheus' own.
+
+    ``external`` labels are added to each series that has none of that name.
+    """
     request = _Request()
     for one in series:
         entry = request.timeseries.add()
-        entry.MergeFromString(_labels(one.labels))
+        entry.MergeFromString(_labels(one.labels, external))
         add = entry.samples.add
         for time_ms, value in zip(one.times.tolist(), one.values.tolist(), strict=True):
             add(value=value, timestamp=time_ms)
@@ -38,10 +41,10 @@ def encode(series: Sequence[SeriesData]) -> bytes:
 
 
 @lru_cache(maxsize=20_000)
-def _labels(labels: Labels) -> bytes:
+def _labels(labels: Labels, external: Labels) -> bytes:
     """A series without samples: the same each time, and most of the work. Sorted, as the specification asks."""
     entry = _Series()
-    for name, value in labels:
+    for name, value in external.merged(labels):
         entry.labels.add(name=name, value=value)
     return bytes(entry.SerializeToString())
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from alerting.clock import Clock
+from alerting.model.labels import NO_LABELS, Labels
 from alerting.model.series import SeriesData
 from alerting.remote.cursors import Cursors
 from alerting.remote.delivery import FIRST_PAUSE_S, Delivery, Stopped, TooOld, size_of
@@ -61,6 +62,7 @@ class RemoteWriter:
         max_lag_ms: int,
         idle_s: float = IDLE_S,
         first_pause_s: float = FIRST_PAUSE_S,
+        external: Labels = NO_LABELS,
     ) -> None:
         self._follow = follow
         self._cursors = cursors
@@ -70,7 +72,7 @@ class RemoteWriter:
         self._idle_s = idle_s
         self._stop = threading.Event()
         self._tally = Tally()
-        self._delivery = Delivery(http, self._tally, self._stop, first_pause_s)
+        self._delivery = Delivery(http, self._tally, self._stop, first_pause_s, external)
         self._acked = cursors.load()
         self._repeated_until = {source: at + REPEATED_MS for source, at in self._acked.items()}
         self._saved = dict(self._acked)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from alerting.model.labels import Labels
+from alerting.model.matcher import Matcher
 from alerting.promql.engine import Engine
 from alerting.promql.parse import parse
 from alerting.promql.value import Matrix, Vector
 from alerting.remote import wire
 from alerting.remote.http import Http
+from alerting.remote.own_part import OwnPart
 from alerting.remote.querier import RemoteQuerier
 from alerting.storage.ports import Querier
 from config.remote import Endpoint
@@ -69,6 +71,31 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         assert answer.status in (200, 204), answer
         started.settle()
         yield started
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPart]:
+    """One store for two clusters with the same series, told apart by their external labels only."""
+    with RemotePeer("prometheus", tmp_path_factory.mktemp("two-clusters")) as started:
+        sender = Http(Endpoint(started.write_url, timeout=10.0), "test")
+        for site in ("home", "away"):
+            body = wire.encode(DATA, Labels.of({"site": site}))
+            assert sender.ask("", body, wire.HEADERS, most_bytes=1 << 20).status in (200, 204)
+        sender.close()
+        http = Http(Endpoint(started.url, timeout=10.0), "test")
+        yield OwnPart(RemoteQuerier(http), Labels.of({"site": "home"}))
+        http.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_cluster_sees_its_own_part(home: OwnPart, check: Callable[[Querier], None]) -> None:
+    check(home)
+
+
+def test_others_are_seen_by_name(home: OwnPart) -> None:
+    found = home.series([[Matcher("__name__", "=", "gone"), Matcher("site", "!=", "")]], START_MS, END_MS)
+    assert [labels.get("site") for labels in found] == ["away", "home"]
+    assert home.label_values("site", [], START_MS, END_MS) == ["away", "home"]
 
 
 @pytest.fixture

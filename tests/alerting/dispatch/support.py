@@ -41,11 +41,14 @@ def alert(alertname: str, at_ms: int = NOW, resolved_ms: int | None = None, **la
 
 
 def simple_policy(
-    root: Route | None = None, receivers: Sequence[Receiver] = (), inhibit: Sequence[InhibitRule] = ()
+    root: Route | None = None,
+    receivers: Sequence[Receiver] = (),
+    inhibit: Sequence[InhibitRule] = (),
+    external_labels: Mapping[str, str] | None = None,
 ) -> Policy:
     """One receiver ``phone``, groups by node, 1 s / 60 s / 1 h, unless told otherwise."""
     route = root or Route(receiver="phone", group_by=("node",), group_wait=1, group_interval=60, repeat_interval=3600)
     alerting = Alerting(
         route=route, receivers=tuple(receivers) or (Receiver(name="phone"),), inhibit_rules=tuple(inhibit)
     )
-    return policy.build(alerting, CLUSTER)
+    return policy.build(alerting, CLUSTER, external_labels=external_labels)

@@ -281,3 +281,45 @@ async def test_run_wakes_for_updates_and_for_time(scene: Scene) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert dispatcher.alerts() == ()  # taken just before the end, and worked on
+
+
+BY_SITE = Route(
+    receiver="nobody",
+    routes=(Route(receiver="phone", matchers=('site="home"',), group_by=("site", "node"), group_wait=0),),
+)
+RECEIVERS = (Receiver(name="phone"), Receiver(name="nobody"))
+
+
+def test_external_labels_route_and_group_and_are_said(scene: Scene) -> None:
+    scene.dispatcher.set_policy(simple_policy(BY_SITE, RECEIVERS, external_labels={"site": "home", "node": "hub"}))
+    scene.dispatcher.update([DOWN], NOW)
+    scene.dispatcher.process(NOW)
+    assert scene.titles() == ["DOWN a (tier 1, Everything)"]
+    assert "From node=hub, site=home" in scene.bodies()
+    (view,) = scene.dispatcher.alerts()
+    assert view.receivers == ("phone",)
+    assert view.labels.as_dict() == {"alertname": "NodeDown", "node": "a", "site": "home"}
+    assert view.alert.labels == DOWN.labels
+    (group,) = scene.dispatcher.groups()
+    assert group.labels.as_dict() == {"site": "home", "node": "a"}
+
+
+def test_other_external_labels_are_no_news(scene: Scene) -> None:
+    """A reload, and a restart with another configuration: the alert is the same one, told once and ended once."""
+    everywhere = Route(receiver="phone", group_by=("site", "node"), group_wait=0, group_interval=1)
+    scene.dispatcher.set_policy(simple_policy(everywhere, external_labels={"site": "home"}))
+    scene.dispatcher.update([DOWN], NOW)
+    scene.dispatcher.process(NOW)
+    scene.dispatcher.set_policy(simple_policy(everywhere, external_labels={"site": "away"}))
+    scene.dispatcher.process(NOW + MINUTE)
+    scene.database.close()
+    scene.database = store.open_database(scene.path, NOW)
+    scene.start(simple_policy(everywhere, external_labels={"site": "moved"}))
+    scene.dispatcher.update([DOWN], NOW + 2 * MINUTE)
+    scene.dispatcher.process(NOW + 2 * MINUTE)
+    assert scene.titles() == ["DOWN a (tier 1, Everything)"]
+    scene.dispatcher.update([alert("NodeDown", NOW, NOW + 3 * MINUTE, node="a")], NOW + 3 * MINUTE)
+    scene.dispatcher.process(NOW + 3 * MINUTE)
+    scene.dispatcher.process(NOW + 4 * MINUTE)
+    assert scene.titles() == ["DOWN a (tier 1, Everything)", "RESOLVED a (tier 1, Everything), after 3m"]
+    assert "From site=moved" in scene.bodies()

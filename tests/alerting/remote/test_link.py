@@ -123,9 +123,25 @@ def test_an_unchanged_configuration_disturbs_nothing(world: World) -> None:
     world.append()
     until(lambda: world.inbox.count == 1)
     world.remote.apply(world.write())
-    stats = world.remote.stats().write
-    assert stats is not None
-    assert stats.tally.sent == 1
+    until(lambda: (stats := world.remote.stats().write) is not None and stats.tally.sent == 1)
+
+
+def test_external_labels_are_sent_and_never_kept(world: World) -> None:
+    both = Remote(query=world.query().query, write=world.write().write, read_recent=True)
+    world.remote.apply(both, {"site": "home"})
+    world.append()
+    until(lambda: world.inbox.count == 1)
+    (sent,) = world.inbox.samples
+    assert sent == Labels.of({"__name__": "size", "node": "near", "site": "home"})
+    assert world.nodes() == ["far", "near"]
+    asked = [form["query"][0] for path, form, _ in world.server.asked if path.endswith("/query")]
+    assert asked
+    assert all('site="home"' in query for query in asked)
+    assert [labels.get("site") for labels in world.store.series([], 0, 2 * NOW_MS)] == [""]
+    world.remote.apply(both, {"site": "away"})  # a reload
+    world.append()
+    until(lambda: world.inbox.count == 2)
+    assert {labels.get("site") for labels in world.inbox.samples} == {"home", "away"}
 
 
 def test_what_is_wrong_is_noted(world: World, tmp_path: Path) -> None:
