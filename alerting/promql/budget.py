@@ -38,15 +38,22 @@ class Patience:
 class Budget:
     """Counts what a query holds."""
 
-    __slots__ = ("_left", "_most", "_patience")
+    __slots__ = ("_left", "_let_go", "_most", "_patience")
 
     def __init__(self, max_samples: int, patience: Patience | None = None) -> None:
         self._most = self._left = max_samples
+        self._let_go = 0
         self._patience = Patience() if patience is None else patience
 
     @property
     def taken(self) -> int:
-        return self._most - self._left
+        """All samples that were held at some time."""
+        return self._most - self._left + self._let_go
+
+    def let_go(self, samples: int) -> None:
+        """Samples that were taken are held no more."""
+        self._left += samples
+        self._let_go += samples
 
     def take(self, samples: int) -> None:
         """Account for samples that are about to be held. Raises ExecutionError, QueryTimeout or QueryCanceled."""

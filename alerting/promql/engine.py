@@ -14,10 +14,12 @@ from alerting.promql.annotations import Annotations
 from alerting.promql.budget import Budget, Patience
 from alerting.promql.check import kind_of
 from alerting.promql.errors import QueryError
-from alerting.promql.evaluate import Evaluated, Evaluator
+from alerting.promql.evaluate import Evaluated, Evaluator, slices
+from alerting.promql.fixed import fixed_parts
 from alerting.promql.functions import call
 from alerting.promql.grid import Grid
 from alerting.promql.inspect import reach_ms
+from alerting.promql.reads import Reads
 from alerting.promql.value import Matrix, Result, Scalar, Series, String, Value, Vector
 from alerting.storage.ports import PerQuery, Querier, QuickQuerier
 
@@ -25,8 +27,6 @@ LOOKBACK_MS = 300_000
 SUBQUERY_STEP_MS = 60_000
 MAX_SAMPLES = 20_000_000  # 16 bytes each at most while a query runs; Prometheus' limit is 50 million
 MAX_STEPS = 1_000_000
-# A long range is answered piece by piece, so that only the samples of one piece are in memory.
-SLICE_MS = 86_400_000
 
 
 class Engine:
@@ -100,13 +100,16 @@ class Engine:
         times = start_ms + step_ms * np.arange(steps, dtype=np.int64)
         patience = patience or Patience(deadline)
         evaluator = self._evaluator(times, patience, lookback_ms, is_range=True)
+        fixed = fixed_parts(expr)
         points = Budget(self._max_samples, patience)
         collected: dict[Labels, list[Series]] = {}
         taken = 0
         with np.errstate(all="ignore"):
-            for part in _slices(times, step_ms, reach_ms(expr)):
+            for part in slices(times, step_ms, reach_ms(expr)):
                 budget = Budget(self._max_samples, patience)
-                for series in _series(replace(evaluator, times=part, budget=budget).value(expr), part):
+                reads = Reads(expr, evaluator.querier)
+                piece = replace(evaluator, times=part, budget=budget, fixed=fixed, reads=reads)
+                for series in _series(piece.value(expr), part):
                     points.take(len(series.times))
                     collected.setdefault(series.labels, []).append(series)
                 taken += budget.taken
@@ -155,12 +158,6 @@ def _raw(window: samples.Windows) -> Matrix:
         if part.stop > part.start:
             found.append(Series(labels, window.samples.times[part], window.samples.values[part]))
     return Matrix(sorted(found, key=lambda series: series.labels))
-
-
-def _slices(times: IntArray, step_ms: int, reach: int) -> list[IntArray]:
-    """The evaluation times in pieces; each is long against what it reads before its first time."""
-    size = max(SLICE_MS, 2 * reach) // step_ms + 1
-    return [times[start : start + size] for start in range(0, len(times), size)]
 
 
 def _series(value: Evaluated, times: IntArray) -> Iterator[Series]:

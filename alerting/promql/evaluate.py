@@ -6,13 +6,14 @@ Range vectors exist only as the ``Windows`` a function is applied to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from alerting.model.series import FloatArray, IntArray
+from alerting.model.matcher import Matcher
+from alerting.model.series import FloatArray, IntArray, SeriesData
 from alerting.promql import binary, nodes, operators, samples
 from alerting.promql.aggregate import aggregate, count_values, quantile
 from alerting.promql.annotations import Annotations
@@ -20,11 +21,16 @@ from alerting.promql.budget import Budget
 from alerting.promql.check import literal_text
 from alerting.promql.errors import ExecutionError
 from alerting.promql.grid import Grid, nameless
+from alerting.promql.inspect import reach_ms
 from alerting.promql.nodes import unwrapped
 from alerting.promql.ranking import pick
+from alerting.promql.reads import Reads
 from alerting.storage.ports import Querier, QuerySession, QuickQuerier
 
 Evaluated: TypeAlias = FloatArray | str | Grid
+
+# A long range is answered piece by piece, so that only the samples of one piece are in memory.
+SLICE_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Evaluator:
     is_range: bool = False
     quick: QuickQuerier | None = None
     session: QuerySession | None = None
+    fixed: frozenset[int] = frozenset()  # see ``fixed_parts``
+    reads: Reads | None = None
 
     @property
     def steps(self) -> int:
@@ -55,6 +63,8 @@ class Evaluator:
 
     def value(self, expr: nodes.Expr) -> Evaluated:
         self.budget.check_time()
+        if self.fixed and self.steps > 1 and id(expr) in self.fixed:
+            return self._once(expr)
         match expr:
             case nodes.Paren(inner):
                 return self.value(inner)
@@ -78,6 +88,14 @@ class Evaluator:
             case _:
                 raise ExecutionError(f"{type(expr).__name__} cannot be evaluated here")
 
+    def _once(self, expr: nodes.Expr) -> Evaluated:
+        """The value of a part that is the same at every evaluation time, as a grid or row of them all."""
+        value = replace(self, times=self.times[:1]).value(expr)
+        if isinstance(value, Grid):
+            self.budget.take(len(value.labels) * self.steps)
+            return self._at_every_time(value, value.values)[0]
+        return value if isinstance(value, str) else np.repeat(value, self.steps)
+
     def vector(self, expr: nodes.Expr) -> Grid:
         value = self.value(expr)
         if not isinstance(value, Grid):
@@ -99,7 +117,7 @@ class Evaluator:
         if self.session is not None:
             found = self.session.at(selector.matchers, times, self.lookback_ms)
         else:
-            found = self.querier.select(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
+            found = self._read(selector.matchers, int(times[0]) - self.lookback_ms + 1, int(times[-1]))
         read = sum([len(series.times) for series in found]) if len(times) > 1 else 0
         self.budget.take(read + len(found) * self.steps)
         grid, stamps = samples.latest(found, times, self.lookback_ms)
@@ -116,7 +134,7 @@ class Evaluator:
             if runs is not None:
                 found = samples.from_runs(runs)
             else:
-                found = samples.from_series(self.querier.select(selector.matchers, first, last))
+                found = samples.from_series(self._read(selector.matchers, first, last))
         elif isinstance(expr, nodes.Subquery):
             ends = self._selected_times(expr.at, expr.offset_ms)
             found = self._subquery(expr, int(ends[0]) - expr.range_ms, int(ends[-1]))
@@ -139,11 +157,18 @@ class Evaluator:
         count = max((last_ms - first) // step + 1, 0)
         self.budget.take(count)
         times = first + step * np.arange(count, dtype=np.int64)
-        if not count:
-            return samples.from_series([])
-        inner = replace(self, times=times, is_range=True)
-        grid = inner.vector(expr.expr)
-        return samples.from_grid(grid, times)
+        pieces = []
+        for part in slices(times, step, reach_ms(expr.expr)):
+            before = self.budget.taken
+            grid = replace(self, times=part, is_range=True).vector(expr.expr)
+            pieces.append(samples.from_grid(grid, part))
+            if len(part) < count:
+                self.budget.let_go(self.budget.taken - before)
+                self.budget.take(len(pieces[-1].times))
+        return samples.joined(pieces)
+
+    def _read(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
+        return (self.reads or self.querier).select(matchers, start_ms, end_ms)
 
     def _selected_times(self, at: nodes.At | None, offset_ms: int) -> IntArray:
         """The times a selector looks at: one when it is fixed by ``@``."""
@@ -180,6 +205,12 @@ class Evaluator:
         if expr.op == "quantile":
             return quantile(expr, grid, parameter, self.notes)
         return pick(expr, grid, parameter)
+
+
+def slices(times: IntArray, step_ms: int, reach: int) -> list[IntArray]:
+    """Evaluation times in pieces; each is long against what it reads before its first time (``reach_ms``)."""
+    size = max(SLICE_MS, 2 * reach) // step_ms + 1
+    return [times[start : start + size] for start in range(0, len(times), size)]
 
 
 def _numbers(value: Evaluated) -> FloatArray:

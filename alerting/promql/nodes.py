@@ -5,8 +5,8 @@ Durations and times are whole milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from alerting.model.matcher import Matcher
@@ -109,20 +109,21 @@ class Call(Expr):
     args: tuple[Expr, ...]
 
 
-def children(node: Expr) -> Iterator[Expr]:
+def children(node: Expr) -> Sequence[Expr]:
     """The direct sub-expressions, in reading order."""
-    if isinstance(node, Call):
-        yield from node.args
-        return
-    if isinstance(node, Aggregate):
-        if node.param is not None:
-            yield node.param
-        yield node.expr
-        return
-    for spec in fields(node):
-        value = getattr(node, spec.name)
-        if isinstance(value, Expr):
-            yield value
+    match node:
+        case Call():
+            return node.args
+        case Binary():
+            return (node.left, node.right)
+        case Aggregate():
+            return (node.expr,) if node.param is None else (node.param, node.expr)
+        case Paren() | Negation() | Subquery():
+            return (node.expr,)
+        case MatrixSelector():
+            return (node.selector,)
+        case _:
+            return ()
 
 
 def walk(node: Expr) -> Iterator[Expr]:

@@ -69,6 +69,24 @@ def from_grid(grid: Grid, grid_times: IntArray) -> Samples:
     return Samples(list(grid.labels), grid_times[columns], grid.values[grid.present], bounds)
 
 
+def joined(pieces: Sequence[Samples]) -> Samples:
+    """Samples of successive times put together; series in the order in which they appear."""
+    if len(pieces) == 1:
+        return pieces[0]
+    found: dict[Labels, list[SeriesData]] = {}
+    for piece in pieces:
+        for row, labels in enumerate(piece.labels):
+            part = piece.series(row)
+            found.setdefault(labels, []).append(SeriesData(labels, piece.times[part], piece.values[part]))
+    runs = [run for its in found.values() for run in its]
+    bounds = np.zeros(len(found) + 1, dtype=np.int64)
+    np.cumsum([sum(len(run.times) for run in its) for its in found.values()], out=bounds[1:])
+    if not runs:
+        return Samples([], np.empty(0, dtype=np.int64), np.empty(0), bounds)
+    times = np.concatenate([run.times for run in runs])
+    return Samples(list(found), times, np.concatenate([run.values for run in runs]), bounds)
+
+
 @dataclass(slots=True)
 class Windows:
     """A range vector at many times: window [i, j] holds samples ``low[i, j] <= k < high[i, j]`` of the flat arrays.

@@ -150,7 +150,7 @@ def test_the_deadline_ends_a_long_function(querier: MemoryQuerier, monkeypatch: 
 )
 def test_a_long_range_is_answered_in_pieces(querier: MemoryQuerier, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Engine(querier).range(parse(text), 0, 1_000_000, 3000).value
-    monkeypatch.setattr("alerting.promql.engine.SLICE_MS", 30_000)
+    monkeypatch.setattr("alerting.promql.evaluate.SLICE_MS", 30_000)
     pieces = Engine(querier).range(parse(text), 0, 1_000_000, 3000).value
     assert isinstance(whole, Matrix)
     assert isinstance(pieces, Matrix)

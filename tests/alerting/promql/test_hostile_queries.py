@@ -72,7 +72,7 @@ def test_nothing_but_an_answer_or_a_query_error(engine: Engine, seed: int) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        "sum_over_time(g[3000s:1ms])",
+        "sum_over_time(g[3000s:2ms])",
         "count_values('v', max_over_time(g[1h:10ms]))",
         "quantile_over_time(0.5, g[1h:50ms])",
         "deriv(g[50m:20ms])",
