@@ -6,7 +6,6 @@ Everything long-lived is made here and handed to those who need it; nothing else
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -43,6 +42,8 @@ from alerting.scrape.http import HttpPages
 from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.report import ScrapeReport, TargetView
 from alerting.selfmetrics import ConfigReload, SelfMetrics, Sources
+from alerting.storage.lock import InUse, alone
+from alerting.storage.ports import StorageError
 from alerting.storage.store import Store, StoreOptions
 from config.daemon.footprint import give_back
 from config.daemon.log import event
@@ -217,10 +218,12 @@ class App:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Two aggregators on one folder would both tell everybody everything.
-            lock = stack.enter_context((data / "lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CannotStart(f"{data}: another aggregator uses this folder") from None
+            stack.enter_context(alone(data, "aggregator"))
+        except InUse as error:
+            wait = "; it can be started when the import is done" if error.writer == "import" else ""
+            raise CannotStart(f"{error}{wait}") from None
+        except StorageError as error:
+            raise CannotStart(str(error)) from error
         except OSError as error:
             raise CannotStart(f"{data}: cannot be used as data folder: {error.strerror or error}") from error
         settings = self.prepared.config.alerting.storage

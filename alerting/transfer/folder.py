@@ -1,36 +1,15 @@
-"""The data folder of an aggregator: its files, and who may write to it."""
+"""The data folder of an aggregator: its files, and who uses it."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from alerting.storage.ports import StorageError
+from alerting.storage.lock import LOCK, writer_named
 
 DEFAULT = Path("/var/lib/tierwatch")
 SAMPLES = "metrics.db"
 DATABASES = (SAMPLES, "states.db", "alerts.db", "remote.db")  # those that are there
-LOCK = "lock"
-
-
-@contextmanager
-def alone(data: Path) -> Iterator[None]:
-    """Nobody else writes to the folder meanwhile. Raises StorageError when an aggregator does."""
-    try:
-        with (data / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StorageError(
-                    f"{data}: an aggregator is using this folder, and an import has to be alone. Stop it, import, and "
-                    "start it again:\n  sudo systemctl stop tierwatch-aggregator"
-                ) from None
-            yield
-    except OSError as error:
-        raise StorageError(f"{data}: cannot be used as data folder: {error.strerror or error}") from error
 
 
 def as_its_owner(data: Path) -> None:
@@ -46,7 +25,9 @@ def in_use(data: Path) -> bool:
     try:
         found = (data / LOCK).stat()
         place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-        return any(place in line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines())
+        if not any(place in line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()):
+            return False
+        return writer_named(data / LOCK) != "import"
     except (OSError, ValueError):
         return False
 

@@ -17,9 +17,10 @@ from typing import Any, BinaryIO, cast
 from alerting.clock import SystemClock
 from alerting.query.times import rfc3339
 from alerting.storage.backfill import Backfill
+from alerting.storage.lock import InUse, alone
 from alerting.storage.options import StoreOptions
 from alerting.storage.ports import StorageError
-from alerting.transfer.folder import DEFAULT, SAMPLES, alone, as_its_owner
+from alerting.transfer.folder import DEFAULT, SAMPLES, as_its_owner
 from alerting.transfer.importer import IN_THE_FUTURE, TOO_OLD, BadFile, Import, Report
 from alerting.transfer.progress import Progress
 from alerting.transfer.spool import Spool
@@ -30,6 +31,8 @@ from config.units import parse_duration
 SPOOL = "import.spool"
 _GZIP = b"\x1f\x8b"
 _IDENTITY_BYTES = 64 * 1024
+_STOP = """. Stop the aggregator, import, and start it again:
+  sudo systemctl stop tierwatch-aggregator"""
 _HELP = """\
 Timestamps are seconds, as OpenMetrics has them; what "promtool tsdb dump" prints (milliseconds) is read too.
 Samples may be of any time and in any order. What the store has at a time already stays; of two samples of a
@@ -99,7 +102,11 @@ def _run(source: Source, data: Path, options: StoreOptions, progress: Progress, 
             as_its_owner(data)
         except OSError as error:
             raise StorageError(f"{data}: {error.strerror or error}") from error
-        stack.enter_context(alone(data))
+        try:
+            stack.enter_context(alone(data, "import"))
+        except InUse as error:
+            stop = "" if error.writer == "import" else _STOP
+            raise StorageError(f"{error}, and an import has to be alone{stop}") from None
         if restart:
             (data / SPOOL).unlink(missing_ok=True)
         spool, going_on = Spool.open(data / SPOOL, source.owner, options.block_ms)

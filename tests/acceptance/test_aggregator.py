@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from alerting.storage.lock import alone
 from tests.support.aggregator import RULES, Aggregator
 from tests.support.node_page import NodePage
 from tests.support.receiver import HttpReceiver
@@ -135,7 +137,16 @@ def test_a_second_one_on_the_same_data_is_refused(aggregator: Aggregator, tmp_pa
         second.log = tmp_path / "second.log"
         second.launch()
         assert second.process.wait(30) == 1
-        assert "another aggregator uses this folder" in second.log.read_text()
+        assert f"another aggregator (process {aggregator.process.pid}) uses this folder" in second.log.read_text()
+
+
+def test_a_folder_that_is_being_imported_into_is_refused(aggregator: Aggregator) -> None:
+    aggregator.data.mkdir(parents=True)
+    with alone(aggregator.data, "import"):
+        aggregator.launch()
+        assert aggregator.process.wait(30) == 1
+    said = f"an import (process {os.getpid()}) uses this folder; it can be started when the import is done"
+    assert said in aggregator.log.read_text()
 
 
 def test_a_taken_port_is_named(aggregator: Aggregator, node: NodePage, tmp_path: Path) -> None:

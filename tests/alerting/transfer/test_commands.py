@@ -15,6 +15,7 @@ import pytest
 
 from alerting.clock import SystemClock
 from alerting.model.labels import Labels
+from alerting.storage.lock import alone
 from alerting.transfer import backup_cli, export_cli, import_cli
 from alerting.transfer.progress import Progress
 from tests.alerting.transfer.files import Samples, load, stored, text_of
@@ -68,9 +69,14 @@ def test_a_folder_in_use_is_left_alone(data: Path, tmp_path: Path, capsys: pytes
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert import_cli.main([str(file), "--data", str(data)]) == 1
     said = capsys.readouterr().err
-    assert "an aggregator is using this folder" in said
+    assert "another program uses this folder, and an import has to be alone." in said
     assert "systemctl stop tierwatch-aggregator" in said
     assert [path.name for path in data.iterdir()] == ["lock"]
+    with alone(data, "import"):
+        assert import_cli.main([str(file), "--data", str(data)]) == 1
+    said = capsys.readouterr().err
+    assert f"another import (process {os.getpid()}) uses this folder, and an import has to be alone\n" in said
+    assert "systemctl" not in said
 
 
 @pytest.mark.parametrize(
@@ -173,6 +179,9 @@ def test_what_a_running_aggregator_has_not_written_is_told(
                 fcntl.flock(lock, fcntl.LOCK_EX)
             assert export_cli.main(["--data", str(filled), "--out", str(tmp_path / "out.om")]) == 0
             assert ("not in it: what the running aggregator has yet to write" in capsys.readouterr().out) is running
+    with alone(filled, "import"):
+        assert export_cli.main(["--data", str(filled), "--out", str(tmp_path / "out.om")]) == 0
+        assert "not in it" not in capsys.readouterr().out
 
 
 def test_a_backup_without_room_or_of_a_damaged_file_is_none(
