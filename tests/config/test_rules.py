@@ -161,4 +161,8 @@ def test_inhibition_matches_labels_that_rules_set() -> None:
     for inhibition in load(SHIPPED, {}).alerting.inhibit_rules:
         for text in inhibition.source_matchers:
             matcher = parse_matcher(text)
-            assert matcher.name != "alertname" or matcher.value in ALERTS
+            assert matcher.name != "alertname" or set(matcher.value.split("|")) <= ALERTS.keys()
+        for text in (*inhibition.source_matchers, *inhibition.target_matchers):
+            matcher = parse_matcher(text)
+            if matcher.name == "subject" and matcher.value:
+                assert set(matcher.value.split("|")) <= subjects.keys(), text

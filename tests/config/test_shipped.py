@@ -195,6 +195,65 @@ def test_what_explains_what() -> None:
     assert muted(ours, elsewhere) == [False, False]
 
 
+def of(alertname: str, subject: str, severity: str = "warning", **more: str) -> dict[str, str]:
+    return {"alertname": alertname, "node": "PI52", "severity": severity, "subject": subject, **more}
+
+
+REDIS = {"service": "redis"}
+SERVICE_DOWN = of("ServiceDown", "service", "critical", kind="redis", **REDIS)
+DEGRADED = of("ServiceDegraded", "service-degraded", kind="redis", **REDIS)
+CLOSED = of("DeclaredPortClosed", "closed-port", port="6379", **REDIS)
+DIED, STOPPED = (
+    of(name, "container", "critical", name="cache", **REDIS) for name in ("ContainerDied", "ContainerDown")
+)
+UNHEALTHY = of("ContainerUnhealthy", "container", name="cache", **REDIS)
+UNIT_FAILED, UNIT_DOWN = (
+    of(name, "unit", "critical", name="redis.service", **REDIS) for name in ("UnitFailed", "UnitDown")
+)
+READ_ONLY = of("FilesystemReadOnly", "disk-health", "critical", mountpoint="/", device="/dev/mmcblk0p2")
+
+
+@pytest.mark.parametrize(
+    ("told", "not_told"),
+    [
+        (DIED, SERVICE_DOWN),
+        (STOPPED, SERVICE_DOWN),
+        (STOPPED, CLOSED),
+        (UNIT_FAILED, SERVICE_DOWN),
+        (UNIT_FAILED, of("UnitOomKilled", "unit-oom", name="redis.service")),
+        (SERVICE_DOWN, UNIT_DOWN),
+        (SERVICE_DOWN, UNHEALTHY),
+        (UNHEALTHY, DEGRADED),
+        (of("DockerUnreachable", "docker", "critical"), of("OtherUnitFailed", "unit", name="docker.service")),
+        (of("ContainerOomKilled", "container-oom", name="cache"), of("OutOfMemoryKill", "oom")),
+        (of("MemoryExhausted", "memory", "critical"), of("SwapThrashing", "swap")),
+        (of("FilesystemError", "filesystem", "critical"), of("StorageErrors", "storage-errors")),
+        (READ_ONLY, of("TaskHung", "hung-task")),
+        (of("FanStopped", "fan", fan="pwmfan"), of("PiHot", "temperature")),
+        (of("PiHot", "temperature"), of("PiThrottled", "throttled")),
+        (of("JetsonOverheating", "temperature", "critical"), of("JetsonGpuHot", "gpu-temperature")),
+        (of("PiUnderVoltage", "supply"), of("PiThrottled", "throttled")),
+        (of("CpuOverloaded", "cpu"), of("CpuStarved", "cpu-wait")),
+        (of("RouterDown", "router", "critical", kind="router"), of("WanDown", "wan", kind="wan")),
+    ],
+    ids=lambda alert: alert["alertname"],
+)
+def test_one_cause_is_one_message(told: dict[str, str], not_told: dict[str, str]) -> None:
+    assert muted(told, not_told) == [False, True]
+    if told["alertname"] != "RouterDown":
+        assert muted(told, {**not_told, "node": "PI31"}) == [False, False]
+    if "service" in told and "service" in not_told and told["service"] == not_told["service"]:
+        assert muted(told, {**not_told, "service": "minio"}) == [False, False]
+
+
+def test_the_worse_is_told_all_the_same() -> None:
+    fan = of("FanStopped", "fan", fan="pwmfan")
+    melting = of("PiOverheating", "temperature", "critical")
+    unit = of("OtherUnitFailed", "unit", name="backup.service")
+    assert muted(fan, melting) == [False, False]
+    assert muted(of("DockerUnreachable", "docker", "critical"), unit) == [False, False]
+
+
 @pytest.mark.parametrize(
     ("severity", "receiver"),
     [("critical", "phone"), ("warning", "phone"), ("info", "page-only"), ("none", "page-only")],
