@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.exporter_process import ExporterProcess, exporter
-from tests.bench import bench_service
 from tests.support import real_services
 
 pytestmark = pytest.mark.acceptance
@@ -97,9 +96,3 @@ def test_services_of_a_node(tmp_path: Path) -> None:
                 assert state(node, "cache") == "down"
                 assert time.monotonic() - stopped < 0.7
                 assert 'redis_up{service="cache"} 0.0' in node.get().decode()
-
-
-def test_a_redis_that_stops_is_told_with_the_flow_it_takes_away() -> None:
-    """From the signal to the receiver; the bound is for a machine that is busy, the bench says what is usual."""
-    (seconds,) = bench_service.stops(1)
-    assert seconds < 2.5

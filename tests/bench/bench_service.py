@@ -1,79 +1,72 @@
-"""How long until somebody is told that a service stopped: from the signal to a real Redis until a loopback receiver has
-accepted the notification, with the shipped rules, the real aggregator and exporter.
+"""From the signal to a real Redis to the notification that a receiver took, with the exporter, the aggregator and the
+rules as they are shipped. Beside it, on the same stops, Debian's redis_exporter, Prometheus and Alertmanager.
 
     python -m tests.bench.bench_service 40
 """
 
 from __future__ import annotations
 
-import random
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from tests.acceptance.exporter_process import exporter
-from tests.bench.bench_instant import tell, told
+from tests.bench.alerting_peer import MISSING, can_tell
+from tests.bench.until_told import Node, Told, beside_it, repeat, table, watched_node
 from tests.support import real_services
-from tests.support.aggregator import Aggregator
-from tests.support.far_cluster import write_alerting
-from tests.support.receiver import HttpReceiver
+from tests.support.peer_exporters import peer_exporter
+from tests.support.small_cluster import flow
 
-_CLUSTER = """\
-cluster: services
-network: {{cidr: 127.0.0.0/8, router: {{address: 127.0.0.254}}}}
-tiers: {{1: Only}}
-nodes:
-  ONE:
-    address: 127.0.0.1
-    tier: 1
-    board: generic
-    memory: 8GiB
-    disk: 1TB
-    exporter_port: {port}
-    services: {{cache: {{kind: redis, title: Redis, port: {redis}}}}}
-flows:
-  cache: {{title: Caching, question: Is it fast?, steps: [ONE/cache]}}
-"""
+REDIS_EXPORTER = "prometheus-redis-exporter"
 
 
-def stops(count: int) -> list[float]:
-    """Seconds until each of ``count`` stops was told: SIGTERM and SIGKILL in turn, at any moment between two checks."""
-    chance = random.Random(5)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        receiver = stack.enter_context(HttpReceiver())
-        config = folder / "config"
-        config.mkdir()
-        write_alerting(config, receiver, "ServiceDown")
-        port, redis = real_services.free_port(), real_services.free_port()
-        (config / "cluster.yaml").write_text(_CLUSTER.format(port=port, redis=redis))
-        data = folder / "redis"
+def stops(count: int, *, beside: bool, interval: str = "5s") -> Told:
+    """SIGTERM and SIGKILL in turn, at any moment between two checks."""
+    port = real_services.free_port()
+    services = {"cache": {"kind": "redis", "title": "Redis", "port": port}}
+    flows = {"cache": flow("Caching", "Is it fast?", "ONE/cache")}
+    with (
+        watched_node(services, alerts="ServiceDown", beside=beside, interval=interval, flows=flows) as node,
+        ExitStack() as stack,
+    ):
+        data = node.folder / "redis"
         data.mkdir()
         server = stack.enter_context(ExitStack())
-        _, process = server.enter_context(real_services.redis(data, port=redis))
-        stack.enter_context(exporter("--config", str(config), "--node", "ONE", "--listen", f"127.0.0.1:{port}"))
-        aggregator = stack.enter_context(Aggregator(folder))
-        aggregator.start()
-        time.sleep(3)
-        times = []
-        for number in range(count):
-            time.sleep(1.5 + 3 * chance.random())
-            since, begun = len(receiver.posts), time.monotonic()
-            process.terminate() if number % 2 else process.kill()
-            times.append(told(receiver, since, "DOWN", 20) - begun)
-            body = receiver.posts[since].json["message"]
-            assert "Caching broken: ONE/cache down." in body, body
+        _, process = server.enter_context(real_services.redis(data, port=port))
+        stack.enter_context(_theirs(node, port))
+        node.aggregator.until_value('tierwatch_service_state{service="cache",state="up"} == 1')
+
+        def stop(number: int) -> tuple[float, float | None]:
+            return node.both.once(process.terminate if number % 2 else process.kill, again)
+
+        def again() -> None:
+            nonlocal process
             server.close()
-            _, process = server.enter_context(real_services.redis(data, port=redis))
-            told(receiver, since, "RESOLVED", 30)
-    return times
+            _, process = server.enter_context(real_services.redis(data, port=port))
+
+        told = repeat(count, stop, (1.5, 4.5))
+        for post in node.both.phone.posts:
+            if post.json["title"].startswith("DOWN"):
+                assert "Caching broken: ONE/cache down." in post.json["message"], post.json
+        return told
+
+
+@contextmanager
+def _theirs(node: Node, port: int) -> Iterator[None]:
+    if node.both.hook is None:
+        yield
+        return
+    with (
+        peer_exporter(node.folder, REDIS_EXPORTER, f"--redis.addr=redis://127.0.0.1:{port}") as page,
+        beside_it(node, page, "redis_up == 0"),
+    ):
+        yield
 
 
 def main(words: Sequence[str]) -> None:
-    tell("a Redis stopped", stops(int(words[0])))
+    if not can_tell():
+        print(MISSING)
+    told = stops(int(words[0]), beside=can_tell())
+    print(table("a Redis stops", told, "scrapes each 5 s, gathered for 0.3 s"))
 
 
 if __name__ == "__main__":

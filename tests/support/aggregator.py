@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ class Aggregator:
     def own_metric(self, name: str) -> float | None:
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics"), re.MULTILINE)
         return float(found.group(1)) if found else None
+
+    def until_value(self, expression: str, seconds: float = 20.0) -> None:
+        """Until a query has an answer."""
+        path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+        end = time.monotonic() + seconds
+        while not self.get(path)["data"]["result"]:
+            assert time.monotonic() < end, f"{expression} has no value:\n{self.log.read_text()}"
+            time.sleep(0.05)
 
     def _status(self, path: str) -> int:
         try:

@@ -28,13 +28,15 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 
 class Wire:
     """``loss``: the share of packets lost each way; ``delay``: seconds, least and most; ``gone``: addresses whose
-    packets are swallowed both ways, as if their power were cut. All may be changed at any time."""
+    packets are swallowed both ways, as if their power were cut. All may be changed at any time. ``lost`` and
+    ``carried``: packets, since it is open."""
 
     def __init__(self, number: int, nodes: int, seed: int = 1) -> None:
         self.loss = 0.0
         self.delay = (0.0, 0.0)
         self.gone: set[str] = set()
         self.lost = 0
+        self.carried = 0
         self.namespace = f"tierwatch{number}"
         self._net = f"10.213.{number}"
         self._nodes = nodes
@@ -101,6 +103,7 @@ class Wire:
         if self._random.random() < self.loss:
             self.lost += 1
             return False
+        self.carried += 1
         return True
 
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.aggregator import Aggregator
 from tests.support.bad_network import Wire, wire
@@ -34,13 +36,25 @@ def write_alerting(folder: Path, receiver: HttpReceiver, alerts: str, interval: 
     (folder / "alerting.yaml").write_text(text.replace("group_interval: 15s", "group_interval: 1s"))
 
 
+@dataclass(frozen=True, slots=True)
+class FarNode:
+    """What a node has beside its own health: ``services`` of the inventory, ``options`` of its exporter."""
+
+    services: Mapping[str, Mapping[str, Any]]
+    options: Sequence[str] = ()
+
+
 class FarCluster:
     """``N1`` to ``Nn`` on the far side of ``wire``; the aggregator and the receiver on this one."""
 
-    def __init__(self, folder: Path, nodes: int, network: Wire, receiver: HttpReceiver, alerts: str) -> None:
+    def __init__(
+        self, folder: Path, more: Mapping[int, FarNode], network: Wire, receiver: HttpReceiver, alerts: str
+    ) -> None:
+        """``more``: by the number of the node, all of them."""
         self.wire = network
         self.receiver = receiver
-        self.nodes = nodes
+        self.nodes = len(more)
+        self._more = more
         self.aggregator = Aggregator(folder)
         self._folder = folder
         self._exporters: dict[int, subprocess.Popen[bytes]] = {}
@@ -50,7 +64,10 @@ class FarCluster:
         folder = self.aggregator.config
         write_alerting(folder, self.receiver, alerts)
         net = self.wire.node(0).rsplit(".", 1)[0]
-        nodes = {f"N{at}": {"address": self.wire.node(at)} for at in range(1, self.nodes + 1)}
+        nodes = {
+            f"N{at}": {"address": self.wire.node(at), "services": dict(node.services)}
+            for at, node in self._more.items()
+        }
         (folder / "cluster.yaml").write_text(inventory(nodes, cidr=f"{net}.0/24", router=f"{net}.1"))
 
     def start_exporter(self, at: int, *, wait: bool = True) -> None:
@@ -59,7 +76,7 @@ class FarCluster:
         log = (self._folder / f"exporter{at}.log").open("ab")
         with log:
             self._exporters[at] = subprocess.Popen(
-                self.wire.command(*words, "--node", f"N{at}"), cwd=ROOT, stdout=log, stderr=log
+                self.wire.command(*words, "--node", f"N{at}", *self._more[at].options), cwd=ROOT, stdout=log, stderr=log
             )
         if wait:
             self._answers(at)
@@ -67,6 +84,13 @@ class FarCluster:
     def kill_exporter(self, at: int) -> None:
         self._exporters[at].send_signal(signal.SIGKILL)
         self._exporters.pop(at).wait(10)
+
+    def pause_exporter(self, at: int) -> None:
+        """It stands still, as on a board that swaps, until it may continue."""
+        self._exporters[at].send_signal(signal.SIGSTOP)
+
+    def continue_exporter(self, at: int) -> None:
+        self._exporters[at].send_signal(signal.SIGCONT)
 
     def exporter_pid(self, at: int) -> int:
         return self._exporters[at].pid
@@ -116,14 +140,17 @@ class FarCluster:
 
 
 @contextmanager
-def far_cluster(folder: Path, nodes: int, alerts: str = ALERTS) -> Iterator[FarCluster]:
-    """Running, all streams of events open, nothing told yet; ``alerts``: a regular expression, the others are not told.
-    Skips where there can be no such network."""
+def far_cluster(
+    folder: Path, nodes: int, alerts: str = ALERTS, more: Mapping[int, FarNode] | None = None
+) -> Iterator[FarCluster]:
+    """Running, all streams of events open, nothing told yet; ``alerts``: a regular expression, the others are not told;
+    ``more``: what some of the ``nodes`` have. Skips where there can be no such network."""
     os.environ.pop("TIERWATCH_PHONE_URL", None)
     with ExitStack() as stack:
         network = stack.enter_context(wire(nodes))
         receiver = stack.enter_context(HttpReceiver())
-        cluster = FarCluster(folder, nodes, network, receiver, alerts)
+        plain = dict.fromkeys(range(1, nodes + 1), FarNode({}))
+        cluster = FarCluster(folder, {**plain, **(more or {})}, network, receiver, alerts)
         stack.callback(cluster.stop)
         stack.enter_context(cluster.aggregator)
         cluster.start()
