@@ -36,7 +36,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``at``: monotonic time the check ended; ``seconds``: how long it took."""
+    """``at``: monotonic time the check ended; ``seconds``: how long it took; ``changes``: of the state so far, but for
+    restarts within the grace."""
 
     verdict: Verdict
     at: float
@@ -55,10 +56,24 @@ class Judge:
     seen: bool = False
     timeouts: int = 0
     away_since: float | None = None
+    # When the restart began that is allowed until its grace has passed.
+    restarts_since: float | None = None
+    # The state that was judged last is that of such a restart.
+    excused: bool = False
 
     def judge(self, verdict: Verdict, now: float) -> Verdict:
         """One check without an answer may be a stall; a service may be away for its grace; and one that was never
         there may still come: until then nobody knows."""
+        judged = self._judged(verdict, now)
+        if judged.state is not State.DEGRADED:
+            self.restarts_since = None
+        # What ends takes its port with it; what only answers late is no restart.
+        elif verdict.state is State.DOWN and verdict.reason is not Reason.TIMEOUT and self.restarts_since is None:
+            self.restarts_since = self.away_since
+        self.excused = self.restarts_since is not None and now - self.restarts_since < self.grace
+        return judged
+
+    def _judged(self, verdict: Verdict, now: float) -> Verdict:
         self.timeouts = self.timeouts + 1 if verdict.reason is Reason.TIMEOUT else 0
         if verdict.state is not State.DOWN:
             self.away_since = None
@@ -84,6 +99,8 @@ class Watch:
         self.result: Result | None = None
         self._changed = changed
         self._judge = Judge(probe.patience, pace.grace, pace.first)
+        # What changes are counted from: a restart within the grace leaves it as it was.
+        self._settled: State | None = None
 
     async def run(self, delay: float) -> None:
         """For ever, the first time after ``delay`` seconds."""
@@ -113,7 +130,10 @@ class Watch:
         checks, changes = (before.checks, before.changes) if before else (0, 0)
         # How a service is when the probes begin is no news, unless it is broken.
         changed = state is not verdict.state and not (before is None and verdict.state in (State.UP, State.UNKNOWN))
-        self.result = Result(verdict, now, now - begun, checks + 1, changes + (changed and before is not None))
+        if not self._judge.excused:
+            changes += self._settled not in (None, verdict.state)
+            self._settled = verdict.state
+        self.result = Result(verdict, now, now - begun, checks + 1, changes)
         if changed or (before is None and verdict.detail):
             self._tell(verdict)
         return verdict

@@ -126,6 +126,33 @@ async def test_changes_of_state_are_told_and_nothing_else(caplog: pytest.LogCapt
     assert scripted.closed >= 1
 
 
+LOADING = Verdict(State.DEGRADED, Reason.LOADING)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "changes"),
+    [
+        pytest.param([(0, UP), (5, AWAY), (20, UP), (40, AWAY), (60, UP)], 0, id="restarts in time"),
+        pytest.param([(0, UP), (5, AWAY), (7, LOADING), (9, SILENT), (20, UP)], 0, id="one that loads at its start"),
+        pytest.param([(0, AWAY), (20, UP)], 0, id="away when the exporter starts"),
+        pytest.param([(0, UP), (5, AWAY), (35, AWAY), (40, UP)], 2, id="away longer than its grace"),
+        pytest.param([(0, UP), (5, AWAY), (7, LOADING), (40, LOADING), (42, UP)], 2, id="loads longer than its grace"),
+        pytest.param([(0, UP), (5, AWAY), (7, LOADING), (40, AWAY), (42, UP)], 2, id="ends again while it loads"),
+        pytest.param([(0, UP), (5, SILENT), (10, UP)], 2, id="answers late"),
+        pytest.param([(0, UP), (5, LOADING), (10, UP)], 2, id="does part of its work without having been away"),
+    ],
+)
+async def test_a_restart_within_the_grace_is_no_change(
+    outcomes: list[tuple[float, Verdict]], changes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(Scripted(*(verdict for _, verdict in outcomes)), Pace(5.0, 1.0, grace=30.0), lambda: None)
+    for at, _ in outcomes:
+        monkeypatch.setattr("exporters.probes.watch.time.monotonic", lambda at=at: float(at))
+        await watch.once()
+    assert watch.result is not None
+    assert watch.result.changes == changes
+
+
 async def test_a_service_that_is_down_from_the_first_is_told() -> None:
     told: list[str] = []
     watch = Watch(Scripted(AWAY), FAST, lambda: told.append("x"))
