@@ -1,7 +1,8 @@
 """Renders families as the Prometheus text format 0.0.4.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/. Names are written as they are: a counter is not given a
-``_total`` it does not have. The text before a sample's value is remembered, since it is the same at every scrape.
+``_total`` it does not have. The text before a sample's value is remembered, since it is the same at every scrape; that
+of series which came and went (containers, jobs) is forgotten.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ _log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# Series come and go (disks, containers); a full cache starts anew rather than growing for ever.
-MAX_REMEMBERED = 20_000
+# Texts that are remembered beyond twice what the last page told, a family. Forgetting costs a walk through them.
+SPARE = 16
+MAX_FAULTS = 1000
 
 _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
@@ -37,7 +39,6 @@ class Renderer:
 
     def __init__(self) -> None:
         self._known: dict[str, _Remembered] = {}
-        self._size = 0
         self._faults: set[str] = set()
 
     def render(self, families: Iterable[Family]) -> bytes:
@@ -46,15 +47,12 @@ class Renderer:
         A family of a name that already stands there with another type or other labels is left out: the page of a
         whole node must not become invalid because two sources disagree.
         """
-        if self._size > MAX_REMEMBERED:
-            self._known.clear()
-            self._size = 0
         out: list[str] = []
-        for metric, rows in merge(families):
+        told = merge(families)
+        for metric, rows in told:
             known = self._known.get(metric.name)
             if known is None or (known.metric is not metric and known.metric != metric):
                 known = self._known[metric.name] = _Remembered(metric, head(metric), {})
-                self._size += 1
             out.append(known.head)
             prefixes = known.prefixes
             for labels, value in rows:
@@ -62,16 +60,19 @@ class Renderer:
                 try:
                     if prefix is None:
                         prefix = prefixes[labels] = series(metric, labels)
-                        self._size += 1
                     text = repr(value)
                     out.append(f"{prefix}{text if text[-1].isdigit() else _SPECIAL[text]}\n")
                 except (ValueError, KeyError) as error:
                     self._complain(metric.name, f"{error}")
+            if len(prefixes) > 2 * len(rows) + SPARE:
+                known.prefixes = {labels: prefixes[labels] for labels, _ in rows if labels in prefixes}
+        if len(self._known) > 2 * len(told) + SPARE:
+            self._known = {metric.name: self._known[metric.name] for metric, _ in told}
         return "".join(out).encode("utf-8", "replace")
 
     def _complain(self, name: str, fault: str) -> None:
         """A sample that cannot be written is a fault of its collector's; the page goes on without it."""
-        if name not in self._faults and len(self._faults) < MAX_REMEMBERED:
+        if name not in self._faults and len(self._faults) < MAX_FAULTS:
             self._faults.add(name)
             event(_log, logging.ERROR, "sample left out", metric=name, error=fault)
 

@@ -58,7 +58,11 @@ class Runner:
         self._lanes: Lanes[Reading] = Lanes("collector")
         self._turn = asyncio.Lock()
         self._begun = 0
+        self._waiting = 0
+        # What those that waited meanwhile share, and which collection it is of. Kept for them alone: the objects of a
+        # page take a third of a megabyte.
         self._last: list[Family] = []
+        self._shared = 0
         self._errors: dict[str, str] = {}
 
     async def collect(self, patience: float | None = None) -> list[Family]:
@@ -66,19 +70,23 @@ class Runner:
         limit = self._deadline if patience is None else min(self._deadline, patience * SHARE)
         arrived = self._begun
         end = time.monotonic() + limit
+        self._waiting += 1
         try:
             async with asyncio.timeout(limit):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise Busy("another collection is still running") from error
+        finally:
+            self._waiting -= 1
         try:
-            if self._begun > arrived:
+            if self._shared > arrived:
                 return self._last  # that collection began while this request waited
             self._begun += 1
             left = max(0.01, end - time.monotonic())
             outcomes = await asyncio.to_thread(self._lanes.run, self._jobs, left)
-            self._last = self._judge(outcomes)
-            return self._last
+            found = self._judge(outcomes)
+            self._last, self._shared = (found, self._begun) if self._waiting else ([], 0)
+            return found
         finally:
             self._turn.release()
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.catalog.metric import Metric
 from exporters.collector import Family
-from exporters.exposition import MAX_REMEMBERED, Renderer, compress
+from exporters.exposition import SPARE, Renderer, compress
 
 GAUGE = Metric("a_gauge", "gauge", "Help.", ("x",))
 
@@ -75,12 +75,16 @@ def test_a_collectors_fault_costs_its_sample_and_is_told_once(caplog: pytest.Log
     assert [record.getMessage() for record in caplog.records] == ["sample left out"]
 
 
-def test_the_memory_of_prefixes_is_bounded_and_right_after_it_was_dropped() -> None:
+def test_what_is_remembered_does_not_grow_with_series_that_come_and_go() -> None:
     renderer = Renderer()
-    renderer.render([Family(GAUGE, [((str(number),), 1.0) for number in range(MAX_REMEMBERED + 1)])])
-    page = renderer.render([Family(GAUGE, [(("new",), 2.0)])])
-    assert b'a_gauge{x="new"} 2.0\n' in page
-    assert renderer._size == 2
+    for number in range(500):
+        rows = [(("stays",), 1.0), ((f"job{number}",), 2.0)]
+        page = renderer.render([Family(GAUGE, rows), Family(Metric(f"m{number}", "gauge", "Of a file."), [((), 3.0)])])
+        assert f'a_gauge{{x="stays"}} 1.0\na_gauge{{x="job{number}"}} 2.0\n'.encode() in page
+        assert f"\nm{number} 3.0\n".encode() in page
+        assert len(renderer._known["a_gauge"].prefixes) <= 2 * len(rows) + SPARE
+        assert len(renderer._known) <= 2 * 2 + SPARE
+    assert ("stays",) in renderer._known["a_gauge"].prefixes
 
 
 def test_a_metric_that_changed_its_help_is_told_anew() -> None:

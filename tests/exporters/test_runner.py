@@ -90,6 +90,18 @@ async def test_requests_at_the_same_time_share_a_collection_begun_after_them() -
     assert collector.calls == 2  # the first request's, and one for all that came meanwhile
     await runner.collect()
     assert collector.calls == 3
+    assert runner._last == [], "nobody waits for it: it is not kept"
+
+
+async def test_who_waits_behind_a_collection_that_is_cancelled_gets_one_of_its_own() -> None:
+    collector = Constant()
+    runner = Runner({"good": collector})
+    first, second, third = (asyncio.ensure_future(runner.collect()) for _ in range(3))
+    await first
+    await asyncio.sleep(0)
+    second.cancel()
+    names = {family.metric.name for family in await third}
+    assert names == {family.metric.name for family in first.result()}
 
 
 async def test_a_request_behind_a_stuck_collection_gives_up_in_time(hanging: Hanging) -> None:

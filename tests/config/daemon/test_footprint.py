@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 import platform
+import ssl
 from pathlib import Path
 
 import pytest
 
-from config.daemon.footprint import give_back
+from config.daemon.footprint import give_back, no_authorities
 
 
 def resident() -> int:
@@ -22,3 +23,14 @@ def test_what_was_freed_below_something_in_use_is_given_back() -> None:
     give_back()
     assert resident() < full - 20_000_000
     assert last[:1] == b"x"
+
+
+def test_a_context_for_tls_made_without_authorities_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/a/file")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    with no_authorities():
+        found = ssl.create_default_context()
+    assert found.cert_store_stats()["x509_ca"] == 0
+    assert found.verify_mode is ssl.CERT_REQUIRED, "it trusts nobody, rather than everybody"
+    assert os.environ["SSL_CERT_FILE"] == "/a/file"
+    assert "SSL_CERT_DIR" not in os.environ
