@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,9 +15,9 @@ from exporters.sources.systemd import Reading, Unit
 from exporters.sources.systemd_watch import UnitWatch
 from tests.acceptance.exporter_process import exporter
 from tests.exporters.support import samples
-from tests.support.peers import need
-from tests.support.prometheus import free_port
+from tests.support.peer_exporters import peer_exporter
 from tests.support.real_systemd import RealSystemd, real_systemd
+from tests.support.small_cluster import inventory
 
 pytestmark = pytest.mark.acceptance
 
@@ -128,17 +126,13 @@ def test_it_goes_on_after_systemd_was_executed_anew(systemd: RealSystemd, seen: 
 
 def test_the_exporter_beside_node_exporter(systemd: RealSystemd, tmp_path: Path) -> None:
     """Same names, types, help texts and values as node_exporter, for the units that both tell."""
-    inventory = tmp_path / "cluster.yaml"
-    inventory.write_text(
-        "cluster: test\nnetwork: {cidr: 127.0.0.0/8, router: {address: 127.0.0.254}}\ntiers: {1: Only}\n"
-        "nodes:\n  ONE: {address: 127.0.0.1, tier: 1, board: generic, memory: 8GiB, disk: 1TB,"
-        " services: {web: {kind: process, unit: web}, db: {kind: process, unit: again.service}}}\n"
-    )
+    services = {"web": {"kind": "process", "unit": "web"}, "db": {"kind": "process", "unit": "again.service"}}
+    (tmp_path / "cluster.yaml").write_text(inventory({"ONE": {"services": services}}))
     (tmp_path / "alerting.yaml").write_text("route: {receiver: x}\nreceivers: [{name: x}]\n")
     options = ("--config", str(tmp_path), "--node", "ONE", "--path.rootfs", str(systemd.root))
     with exporter(*options) as ours:
         page = ours.get().decode().splitlines()
-    theirs = node_exporter(systemd)
+    theirs = node_exporter(systemd, tmp_path)
     wanted = ('name="web.service"', 'name="again.service"', "node_systemd_system_running ", "node_systemd_version{")
     mine = {line for line in page if line.startswith("node_systemd") and any(word in line for word in wanted)}
     assert any('node_systemd_unit_state{name="web.service",state="active",type="simple"} 1' in line for line in mine)
@@ -155,29 +149,12 @@ def canonical(lines: Iterator[str] | set[str]) -> dict[str, float]:
     return {key(line): float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def node_exporter(systemd: RealSystemd) -> list[str]:
-    port = free_port()
+def node_exporter(systemd: RealSystemd, folder: Path) -> list[str]:
     more = ("enable-task-metrics", "enable-restarts-metrics", "enable-start-time-metrics")
-    process = subprocess.Popen(
-        [
-            need("prometheus-node-exporter"),
-            "--collector.disable-defaults",
-            "--collector.systemd",
-            *(f"--collector.systemd.{name}" for name in more),
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={systemd.bus}"},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + 10
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                    return list(answer.read().decode().splitlines())
-            except OSError:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-    finally:
-        process.terminate()
-        process.wait(10)
+    options = ("--collector.disable-defaults", "--collector.systemd", *(f"--collector.systemd.{name}" for name in more))
+    bus = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={systemd.bus}"}
+    with (
+        peer_exporter(folder, "prometheus-node-exporter", *options, environment=bus) as address,
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer,
+    ):
+        return list(answer.read().decode().splitlines())
