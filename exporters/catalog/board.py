@@ -78,6 +78,12 @@ JETSON_MEMORY_LFB = Metric(
 JETSON_CPUS_ONLINE = Metric(
     "tierwatch_jetson_cpu_cores_online", "gauge", "CPU cores that are online; power modes switch cores off."
 )
+JETSON_CPU_FREQUENCY = Metric(
+    "tierwatch_jetson_cpu_frequency_hertz",
+    "gauge",
+    "Clock of a core as tegrastats tells it; only where the kernel shows no CPU clocks.",
+    ("cpu",),
+)
 JETSON_EMC_UTILIZATION = Metric(
     "tierwatch_jetson_emc_utilization_ratio",
     "gauge",
@@ -203,6 +209,7 @@ BOARD_METRICS: tuple[Metric, ...] = (
     JETSON_MEMORY_SIZE,
     JETSON_MEMORY_LFB,
     JETSON_CPUS_ONLINE,
+    JETSON_CPU_FREQUENCY,
     JETSON_EMC_UTILIZATION,
     JETSON_EMC_FREQUENCY,
     JETSON_ENGINE_ACTIVE,

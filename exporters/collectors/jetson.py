@@ -110,6 +110,10 @@ class JetsonSensors:
         """Whether the kernel shows temperatures, which are exported under node_exporter's names elsewhere."""
         return any(True for _ in (self.sys / "class/thermal").glob("thermal_zone*/temp"))
 
+    def has_cpu_clocks(self) -> bool:
+        """Whether the kernel shows the cores' clocks, which are exported under node_exporter's names elsewhere."""
+        return any(True for _ in (self.sys / "devices/system/cpu").glob("cpu*/cpufreq/scaling_cur_freq"))
+
     def rails(self, now: float) -> tuple[str, dict[str, float]]:
         """Source and watts by rail; raises CollectorFailed when monitors are there and nobody can read them."""
         line = self.line(now)
@@ -231,6 +235,9 @@ class JetsonTegrastats:
         families = line_families(line)
         if line.temperatures and not sensors.has_thermal_zones():
             families.append(Family(names.JETSON_TEMPERATURE, [((name,), t) for name, t in line.temperatures.items()]))
+        if not sensors.has_cpu_clocks():
+            clocks = [((str(cpu),), core.hertz) for cpu, core in enumerate(line.cores) if core.hertz is not None]
+            families.append(Family(names.JETSON_CPU_FREQUENCY, clocks))
         families.append(one(names.JETSON_TEGRASTATS_RESTARTS, sensors.child.restarts))
         return filled(*families)
 
@@ -322,7 +329,7 @@ def line_families(line: Tegrastats) -> list[Family]:
     if line.largest_free_block is not None:
         families.append(one(names.JETSON_MEMORY_LFB, line.largest_free_block))
     if line.cores:
-        families.append(one(names.JETSON_CPUS_ONLINE, sum(core is not None for core in line.cores)))
+        families.append(one(names.JETSON_CPUS_ONLINE, sum(core.active for core in line.cores)))
     return families
 
 

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 
 from exporters.sources.line_child import FIRST_BACKOFF, LineChild
 from exporters.sources.tegrastats import Tegrastats, parse
+
+log = logging.getLogger(__name__)
+
+MOST_TOLD = 32
 
 
 class TegrastatsChild(LineChild[Tegrastats]):
@@ -31,11 +36,18 @@ class TegrastatsChild(LineChild[Tegrastats]):
             first_backoff=first_backoff,
             clock=clock,
         )
+        self._told_unknown: set[str] = set()
 
     def parse(self, line: str) -> Tegrastats | None:
         """A line; every release prints the memory: anything without it is a message of the program."""
         found = parse(line)
-        return found if found.ram is not None else None
+        if found.ram is None:
+            return None
+        for word in found.unknown:
+            if word not in self._told_unknown and len(self._told_unknown) < MOST_TOLD:
+                self._told_unknown.add(word)
+                log.info("tegrastats: nothing is made of %r", word)
+        return found
 
     def load(self, reading: Tegrastats) -> float | None:
         return reading.gpu.ratio if reading.gpu is not None else None

@@ -207,6 +207,7 @@ def test_nano_2gb_measures_no_power_and_no_memory_bandwidth(tmp_path: Path) -> N
         "tierwatch_jetson_memory_size_bytes",
         "tierwatch_jetson_memory_largest_free_block_bytes",
         "tierwatch_jetson_cpu_cores_online",
+        "tierwatch_jetson_cpu_frequency_hertz",
         "tierwatch_jetson_temperature_celsius",
         "tierwatch_jetson_tegrastats_restarts_total",
     }
@@ -231,6 +232,11 @@ def test_what_tegrastats_alone_knows(tmp_path: Path) -> None:
     assert told["tierwatch_jetson_emc_utilization_ratio"] == {(): 0.01}
     assert told["tierwatch_jetson_emc_frequency_hertz"] == {(): 2133e6}
     assert told["tierwatch_jetson_cpu_cores_online"] == {(): 12}
+    assert told["tierwatch_jetson_cpu_frequency_hertz"][("11",)] == 729e6
+    clock = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
+    clock.parent.mkdir(parents=True)
+    clock.write_text("729600\n")
+    assert "tierwatch_jetson_cpu_frequency_hertz" not in rig.read("jetson_tegrastats"), "the kernel's own are exported"
     assert told["tierwatch_jetson_memory_used_bytes"] == {(): 6873 << 20}
     assert told["tierwatch_jetson_engine_active"][("nvenc",)] == 1
     assert told["tierwatch_jetson_engine_active"][("nvdla1",)] == 0

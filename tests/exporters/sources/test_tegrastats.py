@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.sources.tegrastats import MAX_LINE, Clocked, Memory, Tegrastats, parse
+from exporters.sources.tegrastats import MAX_LINE, MOST_UNKNOWN, Clocked, Memory, Tegrastats, parse
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/boards"
 MIB, KIB = 1 << 20, 1 << 10
@@ -35,6 +36,42 @@ def test_recorded_line(line: str, want: dict[str, Any]) -> None:
     assert told(parse(line)) == want
 
 
+@pytest.mark.parametrize("line", [row[1] for row in RECORDED], ids=[row[0] for row in RECORDED])
+def test_no_word_of_a_recorded_line_is_lost(line: str) -> None:
+    found = parse(line)
+    assert not set(found.unknown) - {"EDP", "limit", "0"}
+    clocks = re.search(r"(?i)\bcpu \[(.*?)\](?:@(-?\d+))?", line)
+    assert clocks is not None
+    words = clocks[1].split(",")
+    assert [core.active for core in found.cores] == [word != "off" for word in words]
+    wanted = [int(word.partition("@")[2] or clocks[2] or 0) for word in words]
+    assert [round((core.hertz or 0) / 1e6) for core in found.cores] == [max(0, clock) for clock in wanted]
+
+
+@pytest.mark.parametrize(
+    ("words", "unknown"),
+    [
+        ("FAN 120/255", ["FAN", "120/255"]),
+        ("MAXN 1/2", ["MAXN", "1/2"]),
+        ("VDD_IN N/A cpu@N/AC", ["VDD_IN", "N/A", "cpu@N/AC"]),
+        ("GR3D_FREQ N/A", ["GR3D_FREQ", "N/A"]),
+        ("VDD_IN 5W/5W", ["VDD_IN", "5W/5W"]),
+        ("NVENC 5%@fast", ["NVENC", "5%@fast"]),
+        ("NPU0_FREQ 12%@900", ["NPU0_FREQ", "12%@900"]),
+    ],
+)
+def test_nothing_is_made_of_words_never_seen(words: str, unknown: list[str]) -> None:
+    found = parse(f"RAM 1/2MB {words}")
+    assert found == Tegrastats(ram=Memory(MIB, 2 * MIB), unknown=unknown)
+
+
+def test_cores() -> None:
+    found = parse("RAM 1/2MB CPU [5%@1224,off,N/A,250%@99,@7]")
+    online = [Clocked(0.05, 1224e6), Clocked(active=False), Clocked(), Clocked(None, 99e6), Clocked(None, 7e6)]
+    assert list(found.cores) == online
+    assert parse("cpu [17%,off]@408").cores == (Clocked(0.17, 408e6), Clocked(active=False))
+
+
 def told(found: Tegrastats) -> dict[str, Any]:
     """A parsed line in the units of the table."""
     assert found.ram is not None
@@ -42,7 +79,7 @@ def told(found: Tegrastats) -> dict[str, Any]:
     said: dict[str, Any] = {
         "ram_mib": [found.ram.used // MIB, found.ram.size // MIB],
         "lfb_kib": found.largest_free_block // KIB,
-        "cores_percent": [None if core is None else round(core * 100) for core in found.cores],
+        "cores_percent": [None if core.ratio is None else round(core.ratio * 100) for core in found.cores],
         "engines": {name: clocked(unit) if unit.active else "off" for name, unit in found.engines.items()},
         "celsius": found.temperatures,
         "milliwatts": {rail: round(watts * 1000) for rail, watts in found.rails.items()},
@@ -107,7 +144,8 @@ def test_memory_controller_only_with_its_clock(token: str, want: Clocked | None)
         ("PVA0_FREQ [0%,7%@1215]", {"pva0": Clocked(0.07, 1215e6)}),
         ("NVENC0_FREQ @314 OFA_FREQ @315", {"nvenc0": Clocked(None, 314e6), "ofa": Clocked(None, 315e6)}),
         ("NVDLA0_FREQ @1600", {"nvdla0": Clocked(None, 1600e6)}),
-        ("MTS fg 1% bg 8% VDE 0 EDP limit 0", {}),
+        ("MTS fg 1% bg 8% VDE 0 EDP limit 0", {"vde": Clocked(active=False)}),
+        ("MSENC 0", {"msenc": Clocked(active=False)}),
     ],
 )
 def test_engine_forms(token: str, want: dict[str, Clocked]) -> None:
@@ -146,9 +184,9 @@ def test_no_soup_raises_or_lets_a_placeholder_through(line: str) -> None:
     assert all(-55 <= celsius <= 200 for celsius in found.temperatures.values())
     assert "NC" not in found.rails
     units = [*found.engines.values(), *(unit for unit in (found.gpu, found.emc) if unit is not None)]
+    units += found.cores
     assert all(unit.ratio is None or 0 <= unit.ratio <= 1 for unit in units)
     assert all(unit.hertz is None or 0 < unit.hertz < 1e13 for unit in units)
-    assert all(core is None or 0 <= core <= 1 for core in found.cores)
 
 
 @settings(max_examples=100, deadline=None)
@@ -166,4 +204,6 @@ def test_a_cut_line_tells_less_but_nothing_else(line: str, data: st.DataObject) 
 
 def test_an_endless_line_is_cut() -> None:
     line = "RAM 1/2MB " + "x " * MAX_LINE + "cpu@40C"
-    assert parse(line) == Tegrastats(ram=Memory(MIB, 2 * MIB))
+    found = parse(line)
+    assert (found.ram, found.temperatures) == (Memory(MIB, 2 * MIB), {})
+    assert len(found.unknown) == MOST_UNKNOWN
