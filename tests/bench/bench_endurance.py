@@ -14,6 +14,7 @@ import gzip
 import http.client
 import os
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -220,7 +221,8 @@ def minute_by_minute(minutes: float, pids: tuple[int, int], scrapes: Scrapes) ->
             sizes.append(Size.of(pid))
             texts.append(line(sizes[-1], sizes[-2], now - last))
         elapsed = minutes - (end - now) / 60
-        print(f"{elapsed:5.1f} min {scrapes.count:6d} scrapes | {texts[0]} | hub {texts[1]}", flush=True)
+        done = f"{elapsed:5.1f} min {scrapes.count:6d} scrapes {scrapes.series():5d} series"
+        print(f"{done} | {texts[0]} | hub {texts[1]}", flush=True)
         last = now
     return found[0][1:], found[1][1:]
 
@@ -247,6 +249,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--scrapes-a-second", type=float, default=3.0)
     options = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and everything that was started ends too
     with tempfile.TemporaryDirectory(prefix="tw-endure-") as name:
         good = measure(options.minutes, 1 / options.scrapes_a_second, Path(name))
     print("all as it has to be" if good else "NOT as it has to be")

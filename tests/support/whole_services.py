@@ -127,12 +127,21 @@ def _databases(stack: ExitStack, folder: Path) -> Inventory:
     cluster = real_services.Postgres(data)
     cluster.access("host all monitor 127.0.0.1/32 trust")
     stack.enter_context(cluster.running())
+    real_services.within(30, lambda: _speaks(cluster), "postgres' readiness")
     cluster.psql("CREATE ROLE monitor LOGIN; GRANT pg_monitor TO monitor")
     return {
         "redis": {"kind": "redis", "port": redis},
         "names": {"kind": "dns", "port": dns, "probe": {"query": "router.lan"}},
         "postgresql": {"kind": "postgresql", "port": cluster.port, "probe": {"user": "monitor"}},
     }
+
+
+def _speaks(cluster: real_services.Postgres) -> bool:
+    """It takes connections before it is ready for them."""
+    try:
+        return cluster.psql("SELECT 1").strip() == "1"
+    except AssertionError:
+        return False
 
 
 def _files(folder: Path) -> Inventory:
