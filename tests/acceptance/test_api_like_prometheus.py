@@ -7,7 +7,6 @@ errors must be the same to the letter where they are not the parser's own words.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from alerting.storage.store import Store, StoreOptions
 from config.alerting import Limits
 from tests.alerting.rules.world import Listener
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -229,13 +229,6 @@ def told(answer: tuple[int, Any]) -> tuple[int, str, str]:
     """Status, kind and text of an error; the first letter of a sentence within has changed since 2.x."""
     status, body = answer
     return status, body.get("errorType", ""), body.get("error", "").replace("Invalid time value", "invalid time value")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.bench.prometheus_peer import free_port
 from tests.support.aggregator import Aggregator, write_config
 from tests.support.node_page import NodePage
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.acceptance
 

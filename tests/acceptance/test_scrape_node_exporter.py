@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import urllib.request
 from pathlib import Path
 
@@ -19,13 +18,7 @@ from alerting.scrape.targets import Target
 from config.alerting import Limits
 from tests.support.frames import MemoryFrames, stale
 from tests.support.peers import need
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.ports import free_port
 
 
 @pytest.mark.acceptance

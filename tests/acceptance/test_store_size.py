@@ -14,8 +14,8 @@ from alerting.model.series import ABSENT, IntArray
 from alerting.scrape.exposition import PageReader
 from alerting.storage.store import Store, StoreOptions
 from config.alerting import Limits
-from tests.bench.prometheus_peer import free_port
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 START = 1_700_006_400_000
 STEP_MS = 15_000

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.yamlfile import dump
-from tests.bench.prometheus_peer import available, free_port, program, prometheus, wait_ready
+from tests.bench.prometheus_peer import available, program, prometheus, wait_ready
 from tests.support import real_services
+from tests.support.ports import free_port
 from tests.support.receiver import HttpReceiver
 
 WHO = "Prometheus and Alertmanager, each second"

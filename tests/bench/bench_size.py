@@ -33,7 +33,8 @@ from tests.bench.bench_queries import Client
 from tests.bench.hub import idle_config
 from tests.bench.panels import asked
 from tests.bench.prepared import START_MS
-from tests.bench.prometheus_peer import MISSING, Running, available, free_port, prometheus
+from tests.bench.prometheus_peer import MISSING, Running, available, prometheus
+from tests.support.ports import free_port
 
 MIB = 2**20
 DAY_MS = 86_400_000

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from config.yamlfile import dump
 from deploy.demo.plan import SHIPPED
-from tests.bench.prometheus_peer import Running, free_port, wait_ready
+from tests.bench.prometheus_peer import Running, wait_ready
+from tests.support.ports import free_port
 from tests.support.small_cluster import flow, inventory
 
 

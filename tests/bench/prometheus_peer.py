@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.peers import FETCHED
+from tests.support.ports import free_port
 
 MISSING = "prometheus and promtool are not on this machine (sh tests/support/fetch_peers.sh): ours alone is shown"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,12 +57,6 @@ class Running:
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         return 0
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def import_openmetrics(texts: Iterable[Iterable[str]], data: Path) -> None:

@@ -18,7 +18,7 @@ from tests.acceptance.exporter_process import exporter
 from tests.bench.alerting_peer import WHO, telling
 from tests.support.aggregator import Aggregator
 from tests.support.far_cluster import write_alerting
-from tests.support.real_services import free_port
+from tests.support.ports import free_port
 from tests.support.receiver import HttpReceiver, Post
 from tests.support.small_cluster import one_node
 

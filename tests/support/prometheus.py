@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alerting.model.labels import METRIC_NAME, Labels, quote
 from alerting.promql.value import format_value
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 Data = Mapping[Labels, Sequence[tuple[int, float]]]
 
@@ -32,13 +32,6 @@ def openmetrics(series: Data) -> str:
         inner = ",".join(f"{name}={quote(text)}" for name, text in labels if name != METRIC_NAME)
         lines += [f"{last}{{{inner}}} {format_value(value)} {at / 1000:.3f}" for at, value in series[labels]]
     return "\n".join([*lines, "# EOF", ""])
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ask(base: str, path: str, **parameters: object) -> Any:

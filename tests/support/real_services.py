@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,17 +11,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
+from tests.support import ports
 from tests.support.peers import need
 
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with closing(socket.socket(socket.AF_INET, kind)) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+free_port = ports.free_port
 
 
 def accepts(port: int) -> bool:
@@ -140,16 +138,15 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.bin = Path(need("postgres")).resolve().parent
+        # postgres refuses to run as root, and its user cannot pass through folders of root's.
+        self.user = "postgres" if os.getuid() == 0 else ""
+        if self.user:
+            folder = Path(mkdtemp(prefix="tierwatch-pg"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            shutil.chown(folder, self.user)
         self.folder = folder
         self.data = folder / "data"
         self.port = free_port()
-        # postgres refuses to run as root.
-        self.user = "postgres" if os.getuid() == 0 else ""
-        if self.user:
-            shutil.chown(folder, self.user)
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self._run("initdb", "-D", str(self.data), "-U", "owner", "--auth=trust", "--no-sync", "--no-locale")
 
     def _run(self, program: str, *options: str) -> str:
@@ -176,11 +173,18 @@ class Postgres:
         options = ("-h", str(self.folder), "-p", str(self.port), "-U", "owner", "-d", "postgres", "-qAtc", sql)
         return self._run("psql", *options)
 
+    def _is_ready(self) -> bool:
+        """It takes connections before it answers them."""
+        try:
+            return self.psql("SELECT 1").strip() == "1"
+        except AssertionError:
+            return False
+
     @contextmanager
     def running(self, *settings: str) -> Iterator[subprocess.Popen[bytes]]:
         command = [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), "-h", "127.0.0.1"]
         command += ["-k", str(self.folder), "-c", "fsync=off", "-c", "jit=off"]
         command += [part for setting in settings for part in ("-c", setting)]
         with process(command, self.folder, user=self.user) as started:
-            within(20, lambda: accepts(self.port), "postgres")
+            within(20, lambda: accepts(self.port) and self._is_ready(), "postgres")
             yield started

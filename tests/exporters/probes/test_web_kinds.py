@@ -15,7 +15,7 @@ from exporters.probes.verdict import Reason, State, Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.servers import RECORDED, Page, Web, page, recorded, running
 from tests.exporters.probes.support import figure, probe
-from tests.support.real_services import free_port
+from tests.support.ports import free_port
 
 UP, DEGRADED, DOWN = State.UP, State.DEGRADED, State.DOWN
 

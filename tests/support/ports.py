@@ -1,0 +1,34 @@
+"""Ports for servers that must be told theirs before they listen."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+
+# Below what the kernel gives to connections (32768 and up, net.ipv4.ip_local_port_range): a port that is free now is
+# not taken by somebody's connection before its server listens. Processes of one test run have a slice each.
+FIRST, SLICE, SLICES = 20_000, 1000, 12
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of 127.0.0.1 at which nobody listens, and which no other test is given."""
+    for port in _candidates:
+        with closing(socket.socket(socket.AF_INET, kind)) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable: the candidates do not end")
+
+
+def _from_a_random_one_around(worker: int) -> Iterator[int]:
+    start = random.Random().randrange(SLICE)
+    return (FIRST + worker % SLICES * SLICE + (start + step) % SLICE for step in count())
+
+
+_candidates = _from_a_random_one_around(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
