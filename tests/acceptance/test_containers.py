@@ -12,24 +12,14 @@ import pytest
 
 from tests.acceptance.exporter_process import ExporterProcess, exporter
 from tests.support.dockerd import IMAGE, Dockerd, dockerd
+from tests.support.small_cluster import inventory
 
 pytestmark = pytest.mark.acceptance
 
-INVENTORY = """
-cluster: test
-network: {cidr: 127.0.0.0/8, router: {address: 127.0.0.2}}
-tiers: {1: All}
-nodes:
-  N1:
-    address: 127.0.0.1
-    tier: 1
-    board: generic
-    memory: 1GiB
-    disk: 1GB
-    services:
-      shop: {kind: http, port: 80, container: web}
-      data: {kind: redis, port: 6379, container: db}
-"""
+SERVICES = {
+    "shop": {"kind": "http", "port": 80, "container": "web"},
+    "data": {"kind": "redis", "port": 6379, "container": "db"},
+}
 ROW = re.compile(r"(?m)^(\w+)(?:\{(.*)\})? (\S+)$")
 # From the end of a docker command to the page: the event, one inspection, nothing to wait for.
 AT_ONCE = 0.5
@@ -84,7 +74,7 @@ def daemon() -> Iterator[Dockerd]:
 @pytest.fixture(scope="module")
 def running(daemon: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExporterProcess]:
     folder = tmp_path_factory.mktemp("config")
-    (folder / "cluster.yaml").write_text(INVENTORY)
+    (folder / "cluster.yaml").write_text(inventory({"N1": {"services": SERVICES}}))
     options = ["--config", str(folder), "--node", "N1", "--docker.socket", str(daemon.socket)]
     with exporter(*options) as made:
         yield made
