@@ -18,6 +18,7 @@ MAX_BYTES = 4096  # a sysfs attribute is at most one page
 MAX_DPKG_LINES = 400_000  # a desktop image has about 60 000
 
 _TEGRA = re.compile(r"nvidia,(tegra\d{3})(?!\d)")
+_JETSON = re.compile(r"\b(?:Jetson|Orin Nano)\b")
 _BROADCOM = re.compile(r"brcm,(bcm\d{4})(?!\d)")
 _RELEASE = re.compile(r"R(\d{1,3}) \(release\), REVISION: (\d{1,3}(?:\.\d{1,3}){0,3})")
 _PACKAGE_VERSION = re.compile(r"Version: (\d{1,3}(?:\.\d{1,3}){1,3})")
@@ -69,7 +70,7 @@ def identify(paths: BoardPaths) -> Board:
     chip = _BROADCOM.search(compatible)
     if "raspberrypi," in compatible or model.startswith("Raspberry Pi"):
         return Board("raspberrypi", model, chip[1] if chip else "")
-    if l4t := _l4t_of_release(paths.tegra_release):
+    if (l4t := _l4t_of_release(paths.tegra_release)) or _JETSON.search(model):
         return Board("jetson", model, "", l4t)
     return Board("other", model)
 

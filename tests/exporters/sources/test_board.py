@@ -60,6 +60,11 @@ def test_recorded_pis(tmp_path: Path, model: str) -> None:
     assert identify(tree(tmp_path, model=model, compatible=compatible)) == Board("raspberrypi", model, "bcm2712")
 
 
+@pytest.mark.parametrize("model", ["NVIDIA Jetson Nano Developer Kit", "NVIDIA Orin Nano Developer Kit"])
+def test_a_jetson_by_its_name_alone(tmp_path: Path, model: str) -> None:
+    assert identify(tree(tmp_path, model=model)) == Board("jetson", model)
+
+
 def test_an_image_without_release_file_is_asked_through_its_package(tmp_path: Path) -> None:
     dpkg = (
         "Package: nvidia-l4t-cuda\nVersion: 1.0\n\n"
