@@ -93,10 +93,11 @@ class Nvml:
         )
 
     def _ask(self, question: Callable[..., Any], *words: object) -> Any:
-        """An answer; None when this GPU does not have one. Anything else is for the caller: the driver is gone."""
+        """An answer; None when this GPU has none for us. Anything else is for the caller: the driver is gone."""
+        nvml = self._nvml
         try:
             return question(*words)
-        except (self._nvml.NVMLError_NotSupported, self._nvml.NVMLError_FunctionNotFound):
+        except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound, nvml.NVMLError_NoPermission):
             return None
 
 

@@ -119,6 +119,13 @@ def test_the_drop_in_for_the_kernels_log_grants_one_capability_and_no_more(tree:
     assert float(found[1]) <= 3.0
 
 
+def test_devices_that_are_asked_may_be_opened() -> None:
+    """vcgencmd's, the kernel's log, and what NVML opens (``nvidia``, ``nvidiactl``, ``nvidia-frontend`` in /proc/devices)."""
+    unit = ROOT / "deploy" / "systemd" / "tierwatch-exporter.service"
+    wanted = ["/dev/vcio rw", "/dev/vcio_gencmd rw", "/dev/kmsg r", "char-nvidia* rw"]
+    assert values(unit, "DeviceAllow") == wanted
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_the_program_takes_the_options_it_is_started_with(unit: Path) -> None:
     (start,) = values(unit, "ExecStart")

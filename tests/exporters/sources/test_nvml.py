@@ -26,7 +26,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) { *handle = &ha
 int nvmlDeviceGetName(void *handle, char *name, unsigned size) {
     (void)size; strcpy(name, handle == &handles[0] ? "NVIDIA Thor" : "Card"); return 0; }
 int nvmlDeviceGetUtilizationRates(void *handle, utilization *rates) {
-    if (handle == &handles[1]) return 3; /* not supported */
+    if (handle == &handles[1]) return 4; /* no permission */
     rates->gpu = 42; rates->memory = 7; return 0; }
 int nvmlDeviceGetMemoryInfo(void *handle, memory *info) {
     if (handle == &handles[0]) return 3;
