@@ -120,7 +120,7 @@ def test_the_drop_in_for_the_kernels_log_grants_one_capability_and_no_more(tree:
 
 
 def test_devices_that_are_asked_may_be_opened() -> None:
-    """vcgencmd's, the kernel's log, and what NVML opens (``nvidia``, ``nvidiactl``, ``nvidia-frontend`` in /proc/devices)."""
+    """vcgencmd's, the kernel's log, and NVML's (``nvidia``, ``nvidiactl``, ``nvidia-frontend`` in /proc/devices)."""
     unit = ROOT / "deploy" / "systemd" / "tierwatch-exporter.service"
     wanted = ["/dev/vcio rw", "/dev/vcio_gencmd rw", "/dev/kmsg r", "char-nvidia* rw"]
     assert values(unit, "DeviceAllow") == wanted
