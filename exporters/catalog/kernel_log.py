@@ -11,6 +11,11 @@ KERNEL_EVENTS = Metric(
     "hung_task, lockup, over_current.",
     ("event",),
 )
+KERNEL_READABLE = Metric(
+    "tierwatch_kernel_log_readable",
+    "gauge",
+    "Whether the exporter may read the kernel's log; without that there are no counts, which is not the same as none.",
+)
 KERNEL_LOST = Metric(
     "tierwatch_kernel_log_lost_total",
     "counter",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from exporters.catalog import kernel_log as catalog
-from exporters.collector import Family, NoData
+from exporters.collector import Family
 from exporters.collectors.shape import single
 from exporters.sources.kernel_log import EVENTS, KernelLog
 
@@ -21,10 +21,12 @@ class KernelTroubles:
         self._kernel = kernel
 
     def collect(self) -> Sequence[Family]:
+        readable = single(catalog.KERNEL_READABLE, float(self._kernel.readable))
         if not self._kernel.readable:
-            raise NoData  # who may not read the log knows of no trouble, which is not the same as none
+            return [readable]
         counts = self._kernel.events
         return [
+            readable,
             Family(catalog.KERNEL_EVENTS, [((name,), float(counts[name])) for name in EVENTS]),
             single(catalog.KERNEL_LOST, float(self._kernel.lost)),
         ]

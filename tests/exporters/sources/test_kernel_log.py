@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.collector import NoData
 from exporters.collectors.kernel_log import KernelTroubles, watched
 from exporters.sources import kernel_log
 from exporters.sources.kernel_log import EVENTS, KernelLog, event_of
@@ -136,6 +135,7 @@ def test_troubles_are_counted_and_told_at_once(device: Device) -> None:
     assert found["tierwatch_kernel_log_events_total", "under_voltage"] == 1
     assert found["tierwatch_kernel_log_events_total", "oom_kill"] == 0
     assert found["tierwatch_kernel_log_lost_total",] == 0
+    assert found["tierwatch_kernel_log_readable",] == 1
     kernel.stop()
 
 
@@ -156,13 +156,12 @@ def test_what_was_overwritten_is_counted(device: Device, monkeypatch: pytest.Mon
     kernel.stop()
 
 
-def test_who_may_not_read_has_no_series(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_who_may_not_read_says_so_and_counts_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kernel = KernelLog(str(tmp_path / "kmsg"), lambda: None)
     with caplog.at_level("INFO"):
         kernel.start()
     assert "the kernel's log is not read" in caplog.text
-    with pytest.raises(NoData):
-        KernelTroubles(kernel).collect()
+    assert samples(KernelTroubles(kernel).collect()) == {("tierwatch_kernel_log_readable",): 0.0}
     kernel.stop()
 
 
