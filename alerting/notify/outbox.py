@@ -19,7 +19,8 @@ from typing import Literal
 from alerting.notify.message import Kind, Message
 from alerting.notify.sender import Delivery
 from alerting.notify.stats import ReceiverStats
-from alerting.storage.database import Database, Reader
+from alerting.storage.database import Database
+from alerting.storage.reader import Reader
 from config.secrets import Secret
 
 log = logging.getLogger(__name__)

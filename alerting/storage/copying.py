@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from alerting.storage.database import BUSY_TIMEOUT_S, DatabaseDamaged, Reader, _our_errors
 from alerting.storage.ports import StorageError
+from alerting.storage.reader import Reader
+from alerting.storage.sqlite import DatabaseDamaged, our_errors, to_read
 
 PAGES_AT_ONCE = 256  # 1 MiB between two reports
 
@@ -22,12 +23,9 @@ class Held:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _our_errors(path):
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
-            )
+        self._connection = to_read(path)
         try:
-            with _our_errors(path):
+            with our_errors(path):
                 self._connection.execute("BEGIN")
                 self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
                 ((pages,),) = self._connection.execute("PRAGMA page_count").fetchall()
@@ -39,10 +37,10 @@ class Held:
 
     def copy(self, target: Path, tell: Callable[[float], None]) -> None:
         """To a new file, durable on return; ``tell`` hears the share that is done."""
-        with _our_errors(target):
+        with our_errors(target):
             copied = sqlite3.connect(target, isolation_level=None)
         try:
-            with _our_errors(target):
+            with our_errors(target):
                 copied.execute("PRAGMA synchronous=OFF")  # durable at the end, not page by page
                 self._connection.backup(
                     copied, pages=PAGES_AT_ONCE, progress=lambda _, left, all_: tell(1 - left / max(all_, 1))

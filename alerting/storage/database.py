@@ -1,43 +1,46 @@
 """SQLite behind one door: open with the right pragmas, migrate, survive a damaged file.
 
-Every error of sqlite3 leaves here as ``StorageError`` (``DatabaseDamaged`` when the file itself is broken), so no room
-above imports sqlite3. A database is meant for little data written often and durably: WAL, and ``synchronous=FULL`` so
-that a committed transaction survives a power cut.
+Every error of sqlite3 leaves as ``StorageError`` (``DatabaseDamaged`` when the file itself is broken), so no room above
+imports sqlite3. A database is meant for little data written often and durably: WAL, and ``synchronous=FULL`` so that a
+committed transaction survives a power cut.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from alerting.storage.ports import StorageError
+from alerting.storage.sqlite import (
+    BUSY_TIMEOUT_S,
+    DAMAGED,
+    FULL,
+    SIDE_FILES,
+    DatabaseDamaged,
+    as_it_is,
+    has_log,
+    has_room,
+    our_errors,
+    primary,
+    text,
+)
 
 log = logging.getLogger(__name__)
 
-BUSY_TIMEOUT_S = 10.0
-# Primary result codes, https://www.sqlite.org/rescode.html.
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # Also what SQLite says of a header or a schema that it cannot make sense of ("unsupported file format").
-_DAMAGED_OR_SENSELESS = _DAMAGED | {sqlite3.SQLITE_ERROR}
-# A disk that takes nothing: full, broken, or mounted read-only after an error.
-_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_DAMAGED_OR_SENSELESS = DAMAGED | {sqlite3.SQLITE_ERROR}
 TRY_DISK_S, PATIENCE_S = 5.0, 60.0
 _COLUMNS = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
 BELIEVABLE = 1000  # schema versions ahead of ours that a newer program may have; more is damage
 DAMAGED_KEPT = 3  # files moved aside that stay for a person to look at
-UNREADABLE = 2000  # rows of a damaged table that are looked for in vain before the rest is given up
-_SIDE_FILES = ("-wal", "-shm", "-journal")
-
-
-class DatabaseDamaged(StorageError):
-    """The file is no usable SQLite database (any more)."""
 
 
 class Database:
@@ -50,6 +53,9 @@ class Database:
     ``memory_when_full``, for a small file whose changes cannot wait: the transaction that the disk refuses fails, and
     the next ones work on a copy in memory, which is written back as soon as the disk takes it. What is only there is
     lost with the process.
+
+    A file that was closed well opens also where there is no room for the files beside it (log, index of the log): it
+    is read as it is, every transaction fails, and one in five seconds tries to open it for writing; see ``read_only``.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Database:
         self._in_transaction = False
         self._memory_when_full = memory_when_full
         self._file: sqlite3.Connection | None = None
+        self._waits = False
         self._try_s = 0.0
         self._back_s = -PATIENCE_S
         try:
@@ -82,6 +89,9 @@ class Database:
             self.moved_aside = move_aside(path, now_ms)
             log.warning("%s; moved to %s, starting empty", error, self.moved_aside)
             self._connection = self._connect()
+        except StorageError as error:
+            self._connection = self._without_room(error)
+            self._go_on_in_memory(error)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -89,7 +99,7 @@ class Database:
 
         Raises StorageError for anything SQLite refuses (disk full, input/output error, constraint).
         """
-        with self._lock, _our_errors(self.path):
+        with self._lock, our_errors(self.path):
             if self._in_transaction:
                 raise StorageError(f"{self.path}: a transaction inside a transaction")
             self._write_back()
@@ -101,7 +111,7 @@ class Database:
             except BaseException as error:
                 with suppress(sqlite3.Error):  # after a full disk SQLite may have rolled back already
                     self._connection.execute("ROLLBACK")
-                if _primary(error) in _FULL:
+                if primary(error) in FULL:
                     self._go_on_in_memory(error)
                 raise
             finally:
@@ -109,7 +119,7 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and fetch everything. Raises StorageError."""
-        with self._lock, _our_errors(self.path):
+        with self._lock, our_errors(self.path):
             self._write_back()
             return self._connection.execute(sql, parameters).fetchall()
 
@@ -118,11 +128,53 @@ class Database:
         """Whether what was written last is in memory only, see ``memory_when_full``."""
         return self._file is not None
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the file is read as it is because there was no room to open it for writing."""
+        return self._waits
+
+    def _without_room(self, error: StorageError) -> sqlite3.Connection:
+        """The file read as it is, after an ``error`` at opening. Raises that error when the disk is not the reason, or
+        there is nothing to read, or a log beside the file holds what is not in it yet."""
+        code = primary(error.__cause__) if error.__cause__ is not None else None
+        may_write = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        if code not in FULL or not may_write:
+            raise error
+        try:
+            connection = _opened_as_it_is(self.path, self._migrate)
+        except StorageError:
+            if has_room(self.path):
+                raise error from error.__cause__
+            raise StorageError(f"{self.path}: no room on the disk, make some and start again") from error
+        log.error("%s; it is read as it is, and written to as soon as the disk has room", error)
+        self._waits = True
+        self._try_s = time.monotonic() + TRY_DISK_S
+        return connection
+
+    def _open_for_writing(self) -> None:
+        """Tries it when it is time to."""
+        if not self._waits or self._in_transaction or time.monotonic() < self._try_s:
+            return
+        try:
+            opened = self._connect()
+        except StorageError as error:
+            log.debug("%s", error)
+            self._try_s = time.monotonic() + TRY_DISK_S
+            return
+        if self._file is None:
+            self._connection.close()
+            self._connection = opened
+            log.warning("%s: can be written to again", self.path)
+        else:  # what is in memory follows
+            self._file.close()
+            self._file = opened
+        self._waits = False
+
     def _go_on_in_memory(self, error: BaseException) -> None:
         if not self._memory_when_full or self._file is not None:
             return
         copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        copy.text_factory = _text
+        copy.text_factory = text
         try:
             self._connection.backup(copy)
             copy.execute("PRAGMA foreign_keys=ON")
@@ -137,7 +189,8 @@ class Database:
 
     def _write_back(self) -> None:
         """Everything in memory to disk, in one transaction, when it is time to try again."""
-        if self._file is None or self._in_transaction or time.monotonic() < self._try_s:
+        self._open_for_writing()
+        if self._waits or self._file is None or self._in_transaction or time.monotonic() < self._try_s:
             return
         self._try_s = time.monotonic() + TRY_DISK_S
         try:
@@ -175,6 +228,7 @@ class Database:
         with self._lock:
             with suppress(sqlite3.Error):
                 self._close()
+            self._waits = False
             self.moved_aside = move_aside(self.path, now_ms)
             log.warning("%s: damaged; moved to %s, starting empty", self.path, self.moved_aside)
             self._connection = self._connect()
@@ -184,7 +238,7 @@ class Database:
         """Read the whole file; when anything in it is damaged, go on with an empty one and return where it went. For
         small files that must not fail later. Raises StorageError."""
         try:
-            with self._lock, _our_errors(self.path, _DAMAGED_OR_SENSELESS):
+            with self._lock, our_errors(self.path, _DAMAGED_OR_SENSELESS):
                 ((found,),) = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
         except DatabaseDamaged as error:
             found = str(error)
@@ -194,9 +248,10 @@ class Database:
         return self.reopen_empty(now_ms)
 
     def close(self) -> None:
-        with self._lock, _our_errors(self.path):
-            self._try_s = 0.0
-            self._write_back()
+        with self._lock, our_errors(self.path):
+            if self._file is not None:
+                self._try_s = 0.0
+                self._write_back()
             if self._file is not None:
                 log.error("%s: the disk does not take what is in memory, it is lost", self.path)
             self._close()
@@ -208,18 +263,18 @@ class Database:
         self._connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        with _our_errors(self.path):
+        with our_errors(self.path):
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-        connection.text_factory = _text
+        connection.text_factory = text
         try:
-            with _our_errors(self.path, _DAMAGED_OR_SENSELESS):
+            with our_errors(self.path, _DAMAGED_OR_SENSELESS):
                 connection.execute(f"PRAGMA page_size={self._page_size}")
                 if self._incremental_vacuum:
                     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 connection.execute("PRAGMA journal_mode=WAL")
-            with _our_errors(self.path):
+            with our_errors(self.path):
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA foreign_keys=ON")
                 connection.execute(f"PRAGMA wal_autocheckpoint={self._checkpoint_pages}")
@@ -249,63 +304,17 @@ class Database:
                 raise
 
 
-class Reader:
-    """A second connection that only reads, beside a ``Database``: any thread, one at a time, never behind a writer."""
-
-    def __init__(self, path: Path, *, damaged: bool = False) -> None:
-        """``damaged``: read what can be read of a file that was cut short."""
-        self.path = path
-        self._lock = threading.Lock()
-        with _our_errors(path):
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=BUSY_TIMEOUT_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        if damaged:
-            self._connection.text_factory = _text
-            with suppress(StorageError):  # pages beyond the file's end are then an error of their own
-                self.rows("PRAGMA writable_schema=ON")
-
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement and fetch everything. Raises StorageError."""
-        with self._lock, _our_errors(self.path):
-            return self._connection.execute(sql, parameters).fetchall()
-
-    def readable(self, table: str, key: str, columns: Sequence[str]) -> tuple[list[tuple[Any, ...]], int]:
-        """The rows of a damaged file's table that can be read, by ascending key, and how many tries found nothing:
-        ranges that fail are halved until what fails is one row."""
-        found: list[tuple[Any, ...]] = []
-        lost = 0
-        between = f"SELECT {', '.join(columns)} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"  # noqa: S608
-        ranges = [self._range(table, key)]
-        while ranges and lost < UNREADABLE:
-            low, high = ranges.pop()
-            try:
-                found += self.rows(between, (low, high))
-            except StorageError:
-                if low >= high:
-                    lost += 1
-                    continue
-                middle = (low + high) // 2
-                ranges += [(middle + 1, high), (low, middle)]
-        return found, lost
-
-    def _range(self, table: str, key: str) -> tuple[int, int]:
-        ends = []
-        for which, otherwise in (("min", 0), ("max", 1 << 24)):
-            try:
-                ((end,),) = self.rows(f"SELECT {which}({key}) FROM {table}")  # noqa: S608 - our own names
-            except StorageError:
-                end = otherwise
-            ends.append(end if isinstance(end, int) else 0)
-        return ends[0], ends[1]
-
-    def close(self) -> None:
-        with self._lock, _our_errors(self.path):
-            self._connection.close()
+def _opened_as_it_is(path: Path, check: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    if has_log(path):
+        raise StorageError(f"{path}: not all of it is in the file")
+    connection = as_it_is(path)
+    try:
+        with our_errors(path):
+            check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def move_aside(path: Path, now_ms: int) -> Path:
@@ -316,7 +325,7 @@ def move_aside(path: Path, now_ms: int) -> Path:
         number += 1
         target = path.with_name(f"{path.name}.corrupt-{now_ms}-{number}")
     try:
-        for suffix in ("", *_SIDE_FILES):
+        for suffix in ("", *SIDE_FILES):
             file = path.with_name(path.name + suffix)
             if file.exists():
                 file.rename(target.with_name(target.name + suffix))
@@ -331,7 +340,7 @@ def _forget_oldest(path: Path) -> None:
     pattern = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)(-\d+)?")
     aside = [(int(found[1]), file) for file in path.parent.iterdir() if (found := pattern.fullmatch(file.name))]
     for _, file in sorted(aside)[:-DAMAGED_KEPT]:
-        for suffix in ("", *_SIDE_FILES):
+        for suffix in ("", *SIDE_FILES):
             with suppress(OSError):
                 file.with_name(file.name + suffix).unlink(missing_ok=True)
 
@@ -347,24 +356,4 @@ def _columns(migrations: Iterable[str]) -> set[tuple[str, str]]:
         scratch.close()
 
 
-def _text(data: bytes) -> str:
-    """Text whose bytes were damaged is for the reader to judge, not a reason to fail."""
-    return data.decode("utf-8", "replace")
-
-
-def _primary(error: BaseException) -> int | None:
-    """SQLite's primary result code; the low byte of the extended one."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-@contextmanager
-def _our_errors(path: Path, damaged: Collection[int] = _DAMAGED) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:  # SQLite quotes the damaged schema in its message
-        raise DatabaseDamaged(f"{path}: text that is no UTF-8") from error
-    except sqlite3.Error as error:
-        if _primary(error) in damaged:
-            raise DatabaseDamaged(f"{path}: {error}") from error
-        raise StorageError(f"{path}: {error}") from error
+__all__ = ["Database", "DatabaseDamaged", "move_aside"]

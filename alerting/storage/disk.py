@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from alerting.model.labels import Labels
 from alerting.storage.codec import Damaged, IdArray
-from alerting.storage.database import Database, DatabaseDamaged, Reader
+from alerting.storage.database import Database, DatabaseDamaged
 from alerting.storage.options import MIB
 from alerting.storage.ports import StorageError
+from alerting.storage.reader import Reader
 from alerting.storage.registry import Series
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Members:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Some rows of one source on disk; both ends included. ``level`` 0 was sealed, 1 was merged."""
+    """Some rows of one source on disk; both ends included. ``level`` 0 was sealed, 1 was merged, 2 once more."""
 
     id: int
     source: int
@@ -129,7 +130,7 @@ class Disk:
         self._page = self._database.pragma("page_size")
         self.moved_aside = int(self._database.moved_aside is not None)
         try:
-            self._reader = Reader(path)
+            self._reader = Reader(path, beside=self._database)
         except StorageError:
             self._database.close()
             raise
@@ -299,7 +300,7 @@ class Disk:
         with suppress(StorageError):
             self._reader.close()
         aside = self._database.reopen_empty(now_ms)
-        self._reader = Reader(self.path)
+        self._reader = Reader(self.path, beside=self._database)
         self._page = self._database.pragma("page_size")
         self._log_counted = 0
         self.moved_aside += 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from alerting.storage.database import Reader
 from alerting.storage.disk import Block, NewBlock, read_block
 from alerting.storage.ports import StorageError
+from alerting.storage.reader import Reader
 
 log = logging.getLogger(__name__)
 

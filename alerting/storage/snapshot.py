@@ -13,10 +13,11 @@ from typing import Self, cast
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import SeriesData
-from alerting.storage.database import Database, Reader
+from alerting.storage.database import Database
 from alerting.storage.disk import Disk
 from alerting.storage.options import StoreOptions
 from alerting.storage.ports import StorageError
+from alerting.storage.reader import Reader
 from alerting.storage.registry import Series
 from alerting.storage.store import Store
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import logging
+import resource
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from alerting.storage import database as database_module
 from alerting.storage.database import Database, DatabaseDamaged
 from alerting.storage.ports import StorageError
+from alerting.storage.reader import Reader
 
 NOW = 1_700_000_000_000
 FIRST = "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
@@ -216,3 +221,68 @@ def test_what_is_in_memory_is_written_at_the_end_when_it_can_be(tmp_path: Path) 
         database = Database(path, [FIRST], now_ms=NOW)
         assert database.rows("SELECT count(*) FROM note") == [(kept,)]
         database.close()
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process grows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_file_closed_well_opens_where_there_is_no_room(
+    tmp_path: Path, in_memory: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state.db"
+    database = Database(path, [FIRST], now_ms=NOW)
+    database.execute("INSERT INTO note (text) VALUES ('before')")
+    database.close()
+    with no_room():
+        database = Database(path, [FIRST], now_ms=NOW, memory_when_full=in_memory)
+        beside, alone = Reader(path, beside=database), Reader(path)
+        for reader in (database, beside, alone):
+            assert reader.rows("SELECT text FROM note") == [("before",)]
+        alone.close()
+        if in_memory:
+            database.execute("INSERT INTO note (text) VALUES ('meanwhile')")
+        else:
+            with pytest.raises(StorageError, match="readonly"):
+                database.execute("INSERT INTO note (text) VALUES ('lost')")
+        database._try_s = 0.0
+        assert len(database.rows("SELECT * FROM note")) == 1 + in_memory  # tried, and refused
+        assert [database.read_only] == [True]
+    database._try_s = 0.0
+    database.execute("INSERT INTO note (text) VALUES ('after')")
+    assert [database.read_only] == [False]
+    assert [database.in_memory] == [False]
+    expected = [("before",), *([("meanwhile",)] if in_memory else []), ("after",)]
+    for reader in (database, beside):
+        assert reader.rows("SELECT text FROM note ORDER BY id") == expected
+    assert beside.rows("PRAGMA journal_mode") == [("wal",)]
+    beside.close()
+    database.close()
+    assert caplog.text.count("written to as soon as the disk has room") == 1
+    database = Database(path, [FIRST], now_ms=NOW)
+    assert database.rows("SELECT text FROM note ORDER BY id") == expected
+    database.close()
+
+
+def test_without_room_nothing_is_begun_and_no_log_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    with no_room(), pytest.raises(StorageError, match=r"disk I/O error|disk is full"):
+        Database(path, [FIRST], now_ms=NOW)
+    with monkeypatch.context() as patch, no_room(), pytest.raises(StorageError, match="no room on the disk, make some"):
+        patch.setattr(database_module, "has_room", lambda _: False)
+        Database(path, [FIRST], now_ms=NOW)
+    path.unlink(missing_ok=True)
+    Database(path, [FIRST], now_ms=NOW).close()
+    path.with_name("state.db-wal").write_bytes(b"what a kill left")
+    with no_room(), pytest.raises(StorageError, match="disk I/O error"):
+        Database(path, [FIRST], now_ms=NOW)
