@@ -146,7 +146,7 @@ class Router(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``also_listening``: TCP ports that may accept connections on any node beside its services' and the exporter's."""
+    """``also_listening``: ports, TCP and UDP, that may be open on any node beside its services' and the exporter's."""
 
     cidr: Annotated[str, Meta(extra={"kind": "network"})]
     router: Router

@@ -13,13 +13,14 @@ DECLARED_LISTENING = Metric(
 UNDECLARED_LISTENER = Metric(
     "tierwatch_undeclared_listener",
     "gauge",
-    "A TCP port that accepts connections from the network and that the inventory does not name; at most 64 are told.",
+    "A port that accepts connections from the network, or datagrams (as 53/udp), and that the inventory does not name;"
+    " at most 64 are told.",
     ("port",),
 )
 UNDECLARED_LISTENERS = Metric(
     "tierwatch_undeclared_listeners",
     "gauge",
-    "How many TCP ports accept connections from the network and are not named by the inventory.",
+    "How many ports accept connections or datagrams from the network and are not named by the inventory.",
 )
 PUBLIC_LISTENER = Metric(
     "tierwatch_public_listener",

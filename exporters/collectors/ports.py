@@ -1,8 +1,10 @@
 """The port audit: what listens against what the inventory says, and who comes from outside.
 
-Only TCP. What listens on a loopback address alone is nobody's business but the node's. The kernel says that a port
-accepts connections, not which firewall stands before it: a port at a public address is told as such, and a connection
-that really came from outside is told apart from it.
+What listens on a loopback address alone is nobody's business but the node's. Of UDP only what the inventory does not
+name is told: its sockets show neither who comes nor whether they are a server's, so ports that the kernel gives to
+clients and those of the system's own helpers are left out. The kernel says that a port accepts connections, not which
+firewall stands before it: a port at a public address is told as such, and a connection that really came from outside
+is told apart from it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from exporters.catalog.metric import Metric
 from exporters.collector import Family, NoData
 from exporters.collectors.shape import Row, families
 from exporters.sources.files import Roots, read
-from exporters.sources.listeners import Address, Listener, listeners, peers
+from exporters.sources.listeners import Address, Listener, listeners, peers, receivers
 from exporters.wanted import WantedPorts, WantedService
 
 MAX_TOLD = 64
+# Clients of DHCP and NTP, DHCPv6, mDNS and LLMNR: on every system, and servers of nothing.
+SYSTEM_UDP = frozenset({68, 123, 546, 5353, 5355})
+FIRST_OF_CLIENTS = 32768
 PERIOD_SECONDS = 30.0
 """How long a look is good for: the kernel goes through its whole table of connections for one, 5 ms for an empty one on
 a machine with much memory."""
@@ -68,14 +73,24 @@ class PortAudit:
             ((service, str(port)), float(port in heard)) for service, port in self._declared
         ]
         own = self._own_addresses()
-        undeclared = sorted(open_ports - self._known)
+        undeclared = [str(port) for port in sorted(open_ports - self._known)]
+        undeclared += [f"{port}/udp" for port in sorted(self._udp() - self._known - SYSTEM_UDP)]
         rows[names.UNDECLARED_LISTENERS] = [((), float(len(undeclared)))]
-        rows[names.UNDECLARED_LISTENER] = [((str(port),), 1.0) for port in undeclared[:MAX_TOLD]]
+        rows[names.UNDECLARED_LISTENER] = [((port,), 1.0) for port in undeclared[:MAX_TOLD]]
         rows[names.PUBLIC_LISTENER] = self._told(dict.fromkeys(self._public(found, own), 1.0))
         links = {ip_network((int(address) >> 64 << 64, 64)) for address in own}
         visits = Counter(port for text in texts for port, who in peers(text, open_ports) if self._visitor(who, links))
         rows[names.OUTSIDE_CONNECTIONS] = self._told({port: float(count) for port, count in visits.items()})
         return families(rows)
+
+    def _udp(self) -> set[int]:
+        """UDP ports of servers, as far as one can see."""
+        found: set[int] = set()
+        for name in ("net/udp", "net/udp6"):
+            with suppress(NoData):
+                here = receivers(read(self._roots.proc(name)))
+                found |= {one.port for one in here if not one.address.is_loopback and one.port < FIRST_OF_CLIENTS}
+        return found
 
     def _told(self, ports: dict[int, float]) -> list[Row]:
         return [

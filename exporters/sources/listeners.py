@@ -1,4 +1,4 @@
-"""TCP sockets of ``/proc/net/tcp`` and ``tcp6``: who may be reached, and who has been.
+"""Sockets of ``/proc/net/tcp``, ``udp`` and their ``6``: who may be reached, and who has been.
 
 Format: Documentation/networking/proc_net_tcp.rst of the kernel. An address is printed as 32-bit words in the byte order
 of the machine, so an IPv6 address is four of them.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-LISTEN, ESTABLISHED = "0A", "01"
+LISTEN, ESTABLISHED, UNCONNECTED = "0A", "01", "07"
 MAX_LINES = 50_000
 
 Address = IPv4Address | IPv6Address
@@ -30,6 +30,14 @@ def listeners(text: str) -> Iterator[Listener]:
     for words in _sockets(text, LISTEN):
         address, port = endpoint(words[1])
         yield Listener(address, port)
+
+
+def receivers(text: str) -> Iterator[Listener]:
+    """The UDP sockets of a file that take datagrams from anybody."""
+    for words in _sockets(text, UNCONNECTED):
+        if words[2].endswith(":0000"):
+            address, port = endpoint(words[1])
+            yield Listener(address, port)
 
 
 def peers(text: str, ports: Collection[int]) -> Iterator[tuple[int, Address]]:

@@ -36,6 +36,12 @@ class Node:
         for port in ports:
             self.lines[name] += line(hexed(address, port), NONE, "0A")
 
+    def receive(self, address: str, port: int, peer: str = "", peer_port: int = 0) -> None:
+        name = "udp6" if ":" in address else "udp"
+        state = "01" if peer else "07"
+        remote = hexed(peer or ("::" if ":" in address else "0.0.0.0"), peer_port)
+        self.lines[name] = self.lines.get(name, HEAD) + line(hexed(address, port), remote, state)
+
     def connect(self, port: int, peer: str) -> None:
         name, own = ("tcp6", "2001:4860:1:2::204") if ":" in peer else ("tcp", "192.168.1.204")
         self.lines[name] = self.lines.get(name, HEAD) + line(hexed(own, port), hexed(peer, 40000), "01")
@@ -68,6 +74,21 @@ def test_what_the_inventory_does_not_name(tmp_path: Path) -> None:
     node.listen("::1", 631)
     found = node.read()
     assert found["tierwatch_undeclared_listener"] == {("5000",): 1, ("8443",): 1}
+    assert found["tierwatch_undeclared_listeners"] == {(): 2}
+
+
+def test_datagrams_that_the_inventory_does_not_name(tmp_path: Path) -> None:
+    node = Node(tmp_path, WantedPorts((22, 51820), (), NETWORK))
+    node.receive("0.0.0.0", 161)
+    node.receive("::", 1900)
+    node.receive("0.0.0.0", 51820)  # also_listening
+    node.receive("127.0.0.53", 53)
+    node.receive("0.0.0.0", 68)  # a client of the system's
+    node.receive("0.0.0.0", 5353)
+    node.receive("0.0.0.0", 40123)  # any client: it asked somebody
+    node.receive("192.168.1.204", 700, "192.168.1.1", 53)
+    found = node.read()
+    assert found["tierwatch_undeclared_listener"] == {("161/udp",): 1, ("1900/udp",): 1}
     assert found["tierwatch_undeclared_listeners"] == {(): 2}
 
 
