@@ -36,6 +36,11 @@ CONNTRACK_USED = Levels(Threshold("ConntrackAlmostFull", 0.80))
 OPEN_FILES_USED = Levels(Threshold("OpenFilesLow", 0.85))
 EMC_USED = Levels(Threshold("JetsonMemoryBandwidthSaturated", 0.90))
 GPU_USED = Levels(Threshold("JetsonGpuSaturated", 0.95))
+REDIS_MEMORY = Levels(Threshold("RedisMemoryAlmostFull", 0.9))
+POSTGRES_CONNECTIONS = Levels(Threshold("PostgresConnectionsHigh", 0.8))
+PACKETS_LOST = Levels(Threshold("PacketsLost", 0.1))
+CONTAINER_MEMORY = Levels(Threshold("ContainerMemoryHigh", 0.9))
+CONTAINER_THROTTLED = Levels(Threshold("ContainerThrottled", 0.25))
 RAIL_CURRENT = Levels(Threshold("JetsonPowerNearLimit", 0.95))
 
 # Load of five minutes divided by cores.
@@ -59,6 +64,9 @@ DISK_TEMPERATURE = Levels(Threshold("DiskHot", 72))
 CLOCK_SKEW = Levels(Threshold("ClockSkew", 10))
 COLLECTOR_DURATION = Levels(Threshold("CollectorSlow", 1))
 SCRAPE_DURATION = Levels(Threshold("ScrapeSlow", 3))
+POSTGRES_TRANSACTION = Levels(Threshold("PostgresLongTransaction", 1800))
+POSTGRES_LAG = Levels(Threshold("PostgresReplicaBehind", 60))
+SERVICE_ANSWER = Levels(Threshold("ServiceSlow", 1))
 NOTIFICATION_WAITING = Levels(Threshold("NotificationsWaiting", 300))
 
 

@@ -9,6 +9,9 @@ from dashboards import look
 from dashboards.limits import Limit
 from dashboards.look import Json, State
 
+# What stands in a cell without a value.
+NOTHING = "–"
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -54,7 +57,8 @@ def transformations(columns: Sequence[Column], *, merged: bool) -> list[Json]:
 
 def override(column: Column) -> Json:
     """How the column is drawn."""
-    properties: list[Json] = []
+    # The panel's own word for nothing is about the whole table.
+    properties: list[Json] = [{"id": "noValue", "value": NOTHING}]
     if column.unit:
         properties.append({"id": "unit", "value": column.unit})
     if column.decimals is not None:

@@ -45,11 +45,23 @@ COLLECTOR = _of(thresholds.COLLECTOR_DURATION)
 EXPORTER_MEMORY = _of(thresholds.EXPORTER_MEMORY)
 AGGREGATOR_MEMORY = _of(thresholds.AGGREGATOR_MEMORY)
 NOTIFICATION_AGE = _of(thresholds.NOTIFICATION_WAITING)
+REDIS_MEMORY = _of(thresholds.REDIS_MEMORY)
+PG_CONNECTIONS = _of(thresholds.POSTGRES_CONNECTIONS)
+PG_TRANSACTION = _of(thresholds.POSTGRES_TRANSACTION)
+PG_LAG = _of(thresholds.POSTGRES_LAG)
+PACKETS_LOST = _of(thresholds.PACKETS_LOST)
+ANSWER = _of(thresholds.SERVICE_ANSWER)
+CONTAINER_MEMORY = _of(thresholds.CONTAINER_MEMORY)
+CONTAINER_THROTTLED = _of(thresholds.CONTAINER_THROTTLED)
 OPEN_FILES = _of(thresholds.OPEN_FILES_USED)
 
 # Readings that are 0 when all is well.
 ANY = Limit(None, 1.0)
 ANY_WARNING = Limit(1.0, None)
+# The share of a model that is on the CPU: OllamaOnCpu fires when less than 0.99 is on the GPU.
+ON_CPU = Limit(0.0101, 1.0)
+# Days that are left; worse is less.
+CERTIFICATE_WARNING, CERTIFICATE_CRITICAL = 20.0, 3.0
 
 
 def temperature_of(board: str) -> Limit:

@@ -75,6 +75,11 @@ QUERIES = _own("queries_total", "Queries over HTTP.")
 QUERY_SECONDS = _own("query_seconds_total", "Time queries took, waiting included.")
 QUERIES_REFUSED = _own("queries_refused_total", "Queries refused because too many were waiting.")
 QUERY_TIMEOUTS = _own("query_timeouts_total", "Queries that did not end in time.")
+EVENT_STREAMS = _own("event_streams", "Nodes whose stream of events is open.")
+EVENTS_RECEIVED = _own("events_received_total", "Changes that nodes told at once.")
+EVENTS_MISSED = _own("events_missed_total", "Changes that a stream should have told and did not.")
+STREAMS_BROKEN = _own("event_streams_broken_total", "Streams of events that ended.")
+STREAMS_SILENT = _own("event_streams_silent_total", "Streams of events that missed three beats.")
 CONFIG_TAKEN = _own("config_last_reload_successful", "1 when the newest configuration was accepted.")
 
 AGGREGATOR: tuple[Metric, ...] = (
@@ -97,6 +102,11 @@ AGGREGATOR: tuple[Metric, ...] = (
     QUERY_SECONDS,
     QUERIES_REFUSED,
     QUERY_TIMEOUTS,
+    EVENT_STREAMS,
+    EVENTS_RECEIVED,
+    EVENTS_MISSED,
+    STREAMS_BROKEN,
+    STREAMS_SILENT,
     CONFIG_TAKEN,
 )
 SYNTHETIC: tuple[Metric, ...] = (UP, SCRAPE_DURATION, SCRAPE_SAMPLES, SCRAPE_ADDED, ALERTS)

@@ -207,7 +207,8 @@ class House:
             thresholds=_thresholds([(look.GREY, None)]),
             extraJson={
                 "fieldConfig": {"defaults": {**_defaults(states, _links(_label_link(queries)))}},
-                "options": {"legend": {"showLegend": True}},
+                # As many rows as there are, on one page.
+                "options": {"legend": {"showLegend": True}, "perPage": max(20, rows)},
             },
         )
         return Tile(title, width, height or max(5, round(3.2 + 0.85 * rows)), panel)

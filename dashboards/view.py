@@ -40,6 +40,11 @@ class View:
         """How many nodes are shown at once."""
         return 1 if self.single else len(self.nodes)
 
+    def services(self, kind: str) -> int:
+        """How many services of a kind the nodes in view have; 1 at least, for what a picture is made for."""
+        found = [service for node in self.nodes.values() for service in node.services.values() if service.kind == kind]
+        return max(1, len(found) if not self.single else 1)
+
     def family(self, family: str) -> dict[str, Node]:
         """The nodes whose board's name starts so."""
         return {name: node for name, node in self.nodes.items() if node.board.startswith(family)}

@@ -9,7 +9,21 @@ from dashboards.columns import Column
 from dashboards.look import node_colours
 from dashboards.panels import House
 from dashboards.queries import NODES, PAGES, Query, pick, top
-from dashboards.sections import clock, containers, health, jetson, network, raspberrypi, storage, vitals
+from dashboards.sections import (
+    clock,
+    containers,
+    gateway,
+    health,
+    jetson,
+    kernel,
+    network,
+    nvidia,
+    raspberrypi,
+    services,
+    storage,
+    units,
+    vitals,
+)
 from dashboards.view import View
 from exporters.catalog import board as readings
 from exporters.catalog import own
@@ -31,16 +45,24 @@ def build(cluster: Cluster) -> Board:
     top += [health.youngest(view), health.newest_reading(view)]
     general = Section("", [*top, *vitals.bars(view), health.node_timeline(view), health.alert_table(view, rows=3)])
     basics = [vitals.processor_modes(view), *vitals.graphs(view)[1:], *storage.space(view)]
-    sections = [general, Section("Over time", basics)]
+    sections = [general]
+    if states := services.states(view):
+        sections.append(Section("Services", states))
+    sections.append(Section("Over time", basics))
+    if services.count_of(view):
+        sections.append(Section("Services in detail", services.answers(view), collapsed=True))
+    sections += [containers.section(view), units.section(view), gateway.section_audit(view)]
     if view.family("jetson"):
         sections.append(jetson.section_gpu(view, "Jetson: GPU and memory", collapsed=True, bars=False))
         sections.append(jetson.section_power(view, "Jetson: power, heat, fan", collapsed=True))
         sections.append(jetson.section_engines(view, "Jetson: engines and sources"))
     if view.family("raspberry-pi"):
         sections.append(raspberrypi.section(view, collapsed=True))
+    if view.family("generic"):
+        sections.append(nvidia.section(view))
     disks = Section("Disks", [storage.table(view), *storage.work(view), *storage.health(view)], collapsed=True)
-    sections += [disks, network.section(view, collapsed=True, with_traffic=False), containers.section(view)]
-    sections += [vitals.pressure(view), clock.section(view)]
+    sections += [disks, network.section(view, collapsed=True, with_traffic=False)]
+    sections += [vitals.pressure(view), kernel.section(view), clock.section(view)]
     sections.append(Section("Exporter and identity", [*identity(view), *collectors(view)], collapsed=True))
     return Board(
         NODE_UID,

@@ -28,7 +28,7 @@ def build(cluster: Cluster) -> Board:
         states.append(health.flow_timeline(view, width=12))
     sections = [
         Section("", [*top, *tiers(view), *health.flow_states(view, width=12)]),
-        Section("Now", [*states, node_table(view), *vitals.bars(view)]),
+        Section("Now", [*states, node_table(view)]),
         Section("Alerts", [health.alert_table(view, width=24, rows=6)]),
         Section("Last hours", vitals.graphs(view)),
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards import look
+from dashboards import limits, look
 from dashboards.board import Section, Tile, note
 from dashboards.columns import Column
-from dashboards.queries import Query, by, increase, pick, rate, top
+from dashboards.queries import Query, by, increase, pick, rate, ratio, top
 from dashboards.view import View
 from exporters.catalog import containers
 
@@ -38,6 +38,7 @@ def states(view: View) -> list[Tile]:
             ),
             [Query(f"{described} or on (node, name) ({current})", "", table=True)],
             [
+                *([] if view.single else [Column("node", "Node", width=90)]),
                 Column("name", "Container"),
                 Column("state", "State", width=110, words=STATES),
                 Column("image", "Image"),
@@ -113,5 +114,107 @@ def use(view: View) -> list[Tile]:
     ]
 
 
+def limits_met(view: View) -> list[Tile]:
+    """Where limits hold containers up, and what the disk gets of them."""
+    house, scope = view.house, view.exporters
+    limit = f"{pick(containers.SPEC_MEMORY_LIMIT, scope)}"
+    share = by("node, name", "max", ratio(pick(containers.MEMORY_WORKING_SET, scope), limit))
+    throttled = by(
+        "node, name",
+        "max",
+        ratio(rate(containers.CFS_THROTTLED_PERIODS, scope), rate(containers.CFS_PERIODS, scope)),
+    )
+    disk = f"{rate(containers.FS_READ_BYTES, scope)} + {rate(containers.FS_WRITTEN_BYTES, scope)}"
+    return [
+        house.graph(
+            "Memory of its limit",
+            note(
+                "Memory as a share of the container's limit; only of those that have one.",
+                "At 100 % something in it is killed.",
+                "Dashed: ContainerMemoryHigh. docker update --memory SIZE NAME, or find the leak.",
+            ),
+            [Query(top(MOST, share), view.name("name"))],
+            "percentunit",
+            lines=MOST,
+            high=1,
+            limit=limits.CONTAINER_MEMORY,
+            by_node=False,
+            width=8,
+        ),
+        house.graph(
+            "Held up by its processor limit",
+            note(
+                "Share of time slices in which a container wanted more than its limit; only of those that have one.",
+                "It answers slowly though the board is idle.",
+                "Dashed: ContainerThrottled. docker update --cpus NUMBER NAME.",
+            ),
+            [Query(top(MOST, throttled), view.name("name"))],
+            "percentunit",
+            lines=MOST,
+            high=1,
+            limit=limits.CONTAINER_THROTTLED,
+            by_node=False,
+            width=8,
+        ),
+        house.graph(
+            "Container disk",
+            note(
+                "Bytes a second that the busiest containers read and write.",
+                "Tells who wears the card and who keeps others waiting.",
+                "docker stats NAME; move its volume to a better disk.",
+            ),
+            [Query(top(MOST, by("node, name", "sum", disk)), view.name("name"))],
+            "Bps",
+            lines=MOST,
+            by_node=False,
+            width=8,
+        ),
+    ]
+
+
+def source(view: View) -> list[Tile]:
+    """What went wrong in containers and with Docker itself."""
+    house, scope = view.house, view.exporters
+    return [
+        house.timeline(
+            "Docker answers",
+            note(
+                "Whether Docker answered the exporter. No row: no Docker, or the exporter may not ask it.",
+                "While it does not, nobody knows what its containers do.",
+                "sudo systemctl status docker; may not ask: sudo sh deploy/install/host.sh docker.",
+            ),
+            [Query(pick(containers.DOCKER_UP, scope), view.name())],
+            look.UP,
+            rows=view.count,
+            width=8,
+        ),
+        house.timeline(
+            "Unhealthy containers",
+            note(
+                "Containers whose own health check says so; the others that have one are content.",
+                "It runs, and does not do its work.",
+                "docker inspect -f '{{json .State.Health}}' NAME; docker restart NAME.",
+            ),
+            [Query(pick(containers.HEALTH, scope, health="unhealthy"), view.name("name"))],
+            look.YES_IS_WARNING,
+            rows=4,
+            width=8,
+        ),
+        house.graph(
+            "Out of memory in containers",
+            note(
+                "How often the kernel killed something in a container for want of memory.",
+                "A container that lives on may have lost a part of itself.",
+                "docker logs --tail 50 NAME; raise its memory limit.",
+            ),
+            [Query(top(MOST, by("node, name", "max", increase(containers.OOM_EVENTS, scope))), view.name("name"))],
+            "short",
+            lines=MOST,
+            by_node=False,
+            width=8,
+        ),
+    ]
+
+
 def section(view: View) -> Section:
-    return Section("Containers", [*states(view), *use(view)], collapsed=True)
+    return Section("Containers", [*states(view), *use(view), *limits_met(view), *source(view)], collapsed=True)

@@ -80,13 +80,16 @@ def gpu(view: View) -> list[Tile]:
         house.graph(
             "GPU utilization",
             note(
-                "Share of time the GPU was busy, from a counter: right for any time range.",
+                "Share of time the GPU was busy, right for any time range, and the highest second between two scrapes.",
                 "The work that the cluster is there for.",
                 "Flat at 0 while people wait: the model runs on the CPU; look at the container's GPU access.",
             ),
-            [Query(rate(board.JETSON_GPU_BUSY, scope), view.name())],
+            [
+                Query(rate(board.JETSON_GPU_BUSY, scope), view.name()),
+                Query(pick(board.JETSON_GPU_UTILIZATION_MAX, scope), f"{view.name()} peak"),
+            ],
             "percentunit",
-            lines=count,
+            lines=2 * count,
             high=1,
             limit=limits.GPU,
         ),
@@ -130,6 +133,35 @@ def power_and_heat(view: View) -> list[Tile]:
     house, scope, count = view.house, scope_of(view), _count(view)
     return [
         house.graph(
+            "Power of the module",
+            note(
+                "Power that the whole module draws, on boards that measure their input.",
+                "What the work costs, and how near the supply is to its end.",
+                "At the limit of the power mode the board brakes: JetsonPowerNearLimit.",
+            ),
+            [Query(pick(board.JETSON_POWER_TOTAL, scope), view.name())],
+            "watt",
+            lines=count,
+            width=6,
+        ),
+        house.table(
+            "Power mode",
+            note(
+                "The power mode (nvpmodel) that is set.",
+                "It sets how many cores run and how fast; an update can change it without a word.",
+                "sudo nvpmodel -q; sudo nvpmodel -m NUMBER sets another.",
+            ),
+            [Query(pick(board.JETSON_POWER_MODE_INFO, scope), "", table=True)],
+            [
+                *([] if view.single else [Column("node", "Node", width=90)]),
+                Column("id", "Number", width=70),
+                Column("mode", "Name"),
+            ],
+            rows=count,
+            width=6,
+            empty="not told",
+        ),
+        house.graph(
             "Power by rail",
             note(
                 "Power drawn on each measured rail. Never add them up: a measured input holds the others.",
@@ -140,6 +172,7 @@ def power_and_heat(view: View) -> list[Tile]:
             "watt",
             lines=4 * count,
             by_node=False,
+            width=12,
         ),
         house.graph(
             "Zone temperatures",
@@ -233,15 +266,18 @@ def engines(view: View) -> list[Tile]:
             decimals=0,
         ),
         house.graph(
-            "tegrastats restarts",
+            "tegrastats and jtop restarts",
             note(
-                "How often tegrastats had to be started again.",
+                "How often tegrastats, or the child that asks jtop, had to be started again.",
                 "Memory, engine and bandwidth readings are missing in between.",
                 "On the node: timeout 5 tegrastats --interval 1000; journalctl -u tierwatch-exporter -n 50.",
             ),
-            [Query(increase(board.JETSON_TEGRASTATS_RESTARTS, scope), view.name())],
+            [
+                Query(increase(board.JETSON_TEGRASTATS_RESTARTS, scope), view.name()),
+                Query(increase(board.JETSON_JTOP_RESTARTS, scope), f"{view.name()} jtop"),
+            ],
             "short",
-            lines=count,
+            lines=2 * count,
             width=6,
         ),
         house.table(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dashboards import look, names
+from dashboards import limits, look, names
 from dashboards.board import Section, Tile, note
-from dashboards.queries import Query, pick, rate
+from dashboards.columns import Column
+from dashboards.panels import node_link
+from dashboards.queries import Query, increase, pick, rate, top
 from dashboards.view import View
 from exporters.catalog import own
 from exporters.catalog import services as catalog
@@ -35,37 +37,88 @@ def inventory(view: View) -> Tile:
     )
 
 
-def states(view: View, width: int = 12) -> list[Tile]:
-    """How the services in view are, and how long their probes took; none: no panels."""
-    count = sum(service.asked() for node in view.nodes.values() for service in node.services.values())
+def count_of(view: View) -> int:
+    """How many services of the nodes in view somebody can watch."""
+    services = [service for node in view.nodes.values() for service in node.services.values()]
+    watched = [one for one in services if one.asked() or one.container or one.unit or one.metrics is not None]
+    return len(watched) if not view.single else min(len(watched), 5)
+
+
+def states(view: View) -> list[Tile]:
+    """How the services in view are, and why; none: no panels."""
+    count = count_of(view)
     if not count:
         return []
-    house, legend = view.house, view.name("service")
     return [
-        house.timeline(
+        view.house.timeline(
             "Services",
             note(
                 "What is known of each service: its probe, its container or unit, its own page; the worst of them.",
                 "Up, only part of its work, down, or nobody knows (its node is down, or its probe cannot tell).",
                 "The table of problems says why; the alert of the service says what to do.",
             ),
-            [Query(pick(names.SERVICE_STATE, view.places), legend)],
+            [Query(pick(names.SERVICE_STATE, view.places), view.name("service"))],
             look.SERVICE,
             rows=count,
-            width=width,
+            width=14,
         ),
+        problems(view),
+    ]
+
+
+def problems(view: View) -> Tile:
+    return view.house.table(
+        "Services not simply up",
+        note(
+            "Why a service is degraded, down or unknown, or what its probe could not see.",
+            "The reason is often the whole answer.",
+            "The alert of the service says what to do; wants credentials: give its probe a user (cluster.yaml).",
+        ),
+        [Query(f"{pick(catalog.PROBLEM, view.exporters)} == 1", "", table=True)],
+        [
+            *([] if view.single else [Column("node", "Node", width=90, link=node_link("${__data.fields.Node}"))]),
+            Column("service", "Service", width=110),
+            Column("reason", "Why"),
+        ],
+        rows=5,
+        width=10,
+        sort="Service" if view.single else "Node",
+        descending=False,
+        empty="none",
+    )
+
+
+def answers(view: View) -> list[Tile]:
+    """How long probes took, and how often states changed."""
+    count = count_of(view)
+    if not count:
+        return []
+    house, legend = view.house, view.name("service")
+    return [
         house.graph(
             "Time to answer",
             note(
                 "How long each check of a service took.",
-                "Milliseconds are usual; more means that people wait too.",
-                "uptime on the node; look for swapping and for a busy disk.",
+                "Milliseconds are usual; more means that people wait too. Pings and files take their time.",
+                "Dashed: ServiceSlow. uptime on the node; look for swapping and for a busy disk.",
             ),
             [Query(pick(catalog.PROBE_DURATION, view.exporters), legend)],
             "s",
             lines=count,
+            limit=limits.ANSWER,
             by_node=False,
-            width=width,
+        ),
+        house.graph(
+            "Changes of state",
+            note(
+                "How often each service became another: up, degraded, down, unknown.",
+                "A service that comes and goes is worse than its state at this moment says.",
+                "journalctl or docker logs of the service at the time of the changes.",
+            ),
+            [Query(top(8, increase(catalog.CHANGES, view.exporters)), legend)],
+            "short",
+            lines=8,
+            by_node=False,
         ),
     ]
 
@@ -119,5 +172,6 @@ def pages(view: View) -> list[Tile]:
     ]
 
 
-def section(view: View, title: str = "Services", *, collapsed: bool = False) -> Section:
-    return Section(title, [*states(view), *pages(view), inventory(view)], collapsed=collapsed)
+def section_detail(view: View) -> Section:
+    """What the states do not tell: how long answers take, the pages of services, the inventory."""
+    return Section("Services in detail", [*answers(view), *pages(view), inventory(view)], collapsed=True)

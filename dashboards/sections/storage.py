@@ -10,11 +10,25 @@ from dashboards.queries import Query, by, pick, rate, ratio
 from dashboards.view import View
 from exporters.catalog.host import PRESSURE
 from exporters.catalog.metric import Metric
-from exporters.catalog.storage import FS_AVAIL, FS_FILES, FS_FILES_FREE, FS_READONLY, FS_SIZE, MMC_LIFE_USED
+from exporters.catalog.storage import (
+    FS_AVAIL,
+    FS_FILES,
+    FS_FILES_FREE,
+    FS_READONLY,
+    FS_SIZE,
+    MMC_LIFE_USED,
+    MMC_RESERVE,
+)
 
 # What a disk of a board can be; partitions have no statistics of their own here, memory disks are memory.
 DISKS = "=~(sd|vd|hd|nvme|mmcblk).*"
 NO_DISKS = "!~tmpfs|ramfs|rootfs|nfs.*|cifs|fuse.*|squashfs|overlay"
+_RESERVE = (
+    look.State(1, "enough", look.GREEN),
+    look.State(2, "80 % used", look.YELLOW),
+    look.State(3, "90 % USED", look.RED),
+    look.NO_DATA,
+)
 _BY_MOUNT = "node, mountpoint"
 
 
@@ -180,6 +194,19 @@ def health(view: View) -> list[Tile]:
             lines=view.count,
             high=1.1,
             limit=limits.FLASH_LIFE,
+            width=8,
+        ),
+        house.timeline(
+            "Spare blocks of flash",
+            note(
+                "What an eMMC says of the blocks that it keeps for worn ones. Only some tell.",
+                "When they are used up, it turns read-only or loses data.",
+                "Yellow: back up, and plan another module. Red: do it now.",
+            ),
+            [Query(pick(MMC_RESERVE, scope), view.name("device"))],
+            _RESERVE,
+            rows=view.count,
+            width=8,
         ),
         house.graph(
             "Drive and chip temperatures",
@@ -193,6 +220,7 @@ def health(view: View) -> list[Tile]:
             lines=2 * view.count,
             low=None,
             by_node=False,
+            width=8,
         ),
     ]
 

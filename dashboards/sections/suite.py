@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dashboards import limits, look, names
 from dashboards.board import Section, Tile, note
-from dashboards.queries import NODES, Query, pick, rate, top, total
+from dashboards.queries import NODES, Query, increase, pick, rate, top, total
 from dashboards.sections import aggregator, alerts
 from dashboards.sections.aggregator import AGGREGATOR, ALL_TARGETS
 from dashboards.view import View
+from exporters.catalog import events as event_metrics
 from exporters.catalog import own
 
 COLLECTORS_SHOWN = 8
@@ -162,11 +163,76 @@ def exporters(view: View) -> list[Tile]:
     ]
 
 
+def events(view: View) -> list[Tile]:
+    """The streams by which nodes tell at once what changed."""
+    house, nodes = view.house, len(view.cluster.nodes)
+    return [
+        house.graph(
+            "Event streams open",
+            note(
+                f"Nodes that hold a stream of events with the aggregator; {nodes} in the inventory.",
+                "Without one, news of that node come with the next scrape instead of at once.",
+                "EventStreamsMissing names it: an old exporter, or something between that cuts connections.",
+            ),
+            [Query(pick(names.EVENT_STREAMS, AGGREGATOR), "open")],
+            "short",
+            by_node=False,
+            width=6,
+            decimals=0,
+        ),
+        house.graph(
+            "Events",
+            note(
+                "Changes that nodes told, and those that a stream should have told and did not.",
+                "A burst is a restart of many things; missed ones were found by the next scrape.",
+                "Missed again and again: journalctl -u tierwatch-exporter on the nodes.",
+            ),
+            [
+                Query(increase(names.EVENTS_RECEIVED, AGGREGATOR), "told"),
+                Query(increase(names.EVENTS_MISSED, AGGREGATOR), "missed"),
+            ],
+            "short",
+            lines=2,
+            by_node=False,
+            width=6,
+        ),
+        house.graph(
+            "Event streams lost",
+            note(
+                "Streams that ended, and those that missed three beats.",
+                "A node that vanishes is found so within seconds; without a node down it is the network.",
+                "See which node came and went in the timeline; check its cable or Wi-Fi.",
+            ),
+            [
+                Query(increase(names.STREAMS_BROKEN, AGGREGATOR), "ended"),
+                Query(increase(names.STREAMS_SILENT, AGGREGATOR), "silent"),
+            ],
+            "short",
+            lines=2,
+            by_node=False,
+            width=6,
+        ),
+        house.graph(
+            "Events lost by exporters",
+            note(
+                "Changes that an exporter announced and nobody was told, because a stream ended or did not read.",
+                "The next scrape brings the state, a quarter of a minute late.",
+                "Above 0 for long: the monitoring node is too busy to read; see its processor.",
+            ),
+            [Query(increase(event_metrics.LOST, NODES))],
+            "short",
+            lines=nodes,
+            width=6,
+        ),
+    ]
+
+
 def sections(view: View) -> list[Section]:
     return [
         Section("Scrapes and collectors", scrapes(view)),
         Section("Alerts and notifications", [*alerts.over_time(view), *alerts.notifications(view)]),
-        Section("Storage", aggregator.storage(view)),
+        Section("Event streams", events(view), collapsed=True),
+        Section("Storage", aggregator.storage(view), collapsed=True),
         Section("Aggregator", aggregator.program(view), collapsed=True),
         Section("Exporters", exporters(view), collapsed=True),
     ]

@@ -22,7 +22,9 @@ PROBLEM = _of("tierwatch_service_problem", "1 while the service is not simply up
 CHECKED = _of("tierwatch_service_last_check_timestamp_seconds", "When the last check of the service ended.", "kind")
 CHECKS = _of("tierwatch_service_checks_total", "Checks of the service since the exporter started.", kind="counter")
 CHANGES = _of(
-    "tierwatch_service_state_changes_total", "Times the state changed since the exporter started.", kind="counter"
+    "tierwatch_service_state_changes_total",
+    "Times the state changed since the exporter started; a restart within the grace of the service is none.",
+    kind="counter",
 )
 PROBE_SUCCESS = _of("probe_success", "Displays whether or not the probe was a success: 0 when down, absent if unknown.")
 PROBE_DURATION = _of("probe_duration_seconds", "Returns how long the probe took to complete in seconds.")
@@ -44,9 +46,9 @@ ICMP_LOSS = _of("tierwatch_ping_loss_ratio", "Share of the last check's echo req
 HOST_PRESENT = _of("tierwatch_lan_host_present", "1 when the host of the local network answers.", "host")
 
 # Files that something leaves behind when it has run.
-BACKUP_TIME = _of("backup_last_success_timestamp_seconds", "When the newest complete backup was written.", "job")
-BACKUP_SIZE = _of("backup_last_size_bytes", "Size of the newest complete backup.", "job")
-RUN_TIME = _of("tierwatch_last_run_timestamp_seconds", "When the file that a run leaves behind was written.", "job")
+BACKUP_TIME = _of("backup_last_success_timestamp_seconds", "When the newest complete backup was written.", "files")
+BACKUP_SIZE = _of("backup_last_size_bytes", "Size of the newest complete backup.", "files")
+RUN_TIME = _of("tierwatch_last_run_timestamp_seconds", "When the file that a run leaves behind was written.", "files")
 DRIFT_ITEMS = _of(
     "tierwatch_configuration_drift_items", "Lines in the file that lists what differs from what is wanted."
 )

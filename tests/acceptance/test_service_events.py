@@ -89,7 +89,7 @@ def test_services_of_a_node(tmp_path: Path) -> None:
                 assert time.monotonic() - begun < 0.5, "a scrape waits for no service"
                 assert secret not in page
                 assert 'redis_up{service="cache"} 1.0' in page
-                assert f'backup_last_size_bytes{{service="backup",job="{tmp_path}/*.dump"}} 1.0' in page
+                assert f'backup_last_size_bytes{{service="backup",files="{tmp_path}/*.dump"}} 1.0' in page
                 stopped = time.monotonic()
                 server.terminate()
                 assert until_service(2.0), "nobody was told"

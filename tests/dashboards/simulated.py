@@ -23,6 +23,7 @@ from alerting.promql.value import Matrix
 from alerting.rules.definitions import AlertingRule, RecordingRule, Rule
 from alerting.rules.load import load_rules
 from alerting.rules.manager import Stats as RuleStats
+from alerting.scrape.events import EventStats
 from alerting.scrape.exposition import PageReader
 from alerting.scrape.report import ScrapeStats
 from alerting.scrape.targets import NODE_JOB, Target, targets_of
@@ -34,17 +35,12 @@ from exporters.collector import Family
 from exporters.collectors.board import BoardSensors
 from exporters.collectors.containers import Containers
 from exporters.collectors.own import Identity
-from exporters.collectors.services import tell
 from exporters.exposition import Renderer
-from exporters.probe_plan import probe_of
-from exporters.probes.service import pace_of
-from exporters.probes.table import make
-from exporters.probes.verdict import Reason, State, Verdict
-from exporters.probes.watch import Result, Watch
 from exporters.registry import Settings, build
 from exporters.runner import Runner
 from exporters.sources.board import BoardPaths
 from exporters.sources.docker_watch import Known, View
+from tests.dashboards import simulated_services
 from tests.exporters.collectors.test_containers import DEAD, WEB
 from tests.exporters.sources.test_cgroups import RECORDED
 from tests.exporters.sources.test_cgroups import roots as recorded
@@ -102,11 +98,15 @@ async def _node_page(config: Config, name: str) -> bytes:
     wanted = (
         b"tierwatch_jetson_memory_used_bytes " if node.board.startswith("jetson") else b"tierwatch_pi_throttle_state{"
     )
+    others = [*_containers(), *await simulated_services.services(config.cluster, name, NOW)]
+    others += simulated_services.host(config.cluster, name, NOW)
     try:
         for _ in range(150):
-            page = Renderer().render(await runner.collect())
+            collected = await runner.collect()
+            page = Renderer().render(collected)
             if wanted in page:
-                return page + Renderer().render(_containers()) + Renderer().render(_services(config, name))
+                there = {family.metric.name for family in collected}
+                return page + Renderer().render([one for one in others if one.metric.name not in there])
             await asyncio.sleep(0.1)
     finally:
         for cleanup in reversed(cleanups):
@@ -121,20 +121,9 @@ def _containers() -> Sequence[Family]:
         answered=0.0,
         version="20.10.24",
         api="1.41",
-        known={held.name: Known(held, seen=NOW) for held in (replace(WEB, cpu_quota=0, restarts=1), DEAD)},
+        known={held.name: Known(held, seen=NOW) for held in (replace(WEB, restarts=1, health="healthy"), DEAD)},
     )
     return Containers(lambda: view, recorded(RECORDED), [], wall=lambda: NOW, clock=lambda: 1.0).collect()
-
-
-def _services(config: Config, name: str) -> Sequence[Family]:
-    """Every service that is asked, one of them not well."""
-    node = config.cluster.nodes[name]
-    asked = [probe_of(key, service, node, Path("/")) for key, service in node.services.items()]
-    watches = [Watch(make(wanted), pace_of(wanted), lambda: None) for wanted in asked if wanted is not None]
-    for number, watch in enumerate(watches):
-        verdict = Verdict(State.DEGRADED, Reason.SATURATED) if number == 1 else Verdict(State.UP)
-        watch.result = Result(verdict, 100.0, 0.004, 5, 1)
-    return tell(watches, 101.0, lambda: NOW) if watches else []
 
 
 def _board(folder: Path) -> BoardSensors:
@@ -156,6 +145,7 @@ def _page_of(job: str, store: Store) -> bytes:
     sources = Sources(
         version="0.0.0",
         scrape=lambda: ScrapeStats(scrapes=100, samples=1000, seconds=1.0),
+        events=lambda: EventStats(open=7, received=120, missed=1, broken=2),
         targets=tuple,
         store=store.stats,
         rules=lambda: RuleStats(evaluations=100),

@@ -88,8 +88,8 @@ def test_boards_that_are_not_there_are_not_shown() -> None:
 def test_a_tier_shows_its_work_first() -> None:
     made = dashboards(NO_JETSON)
     shown = {uid: [row["title"] for row in rows(made[uid]) if not row["collapsed"]] for uid in made}
-    assert "Requests and network" in shown["tierwatch-tier-1"]
-    assert "Disks" in shown["tierwatch-tier-2"]
+    assert "Gateway" in shown["tierwatch-tier-1"]
+    assert "PostgreSQL" in shown["tierwatch-tier-2"]
     assert "Scrapes and collectors" in shown["tierwatch-tier-9"]
     assert "Scrapes and collectors" not in shown["tierwatch-tier-1"]
 

@@ -1,0 +1,129 @@
+"""The work of the AI nodes: models of Ollama, images of ComfyUI."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dashboards import limits
+from dashboards.board import Section, Tile, note
+from dashboards.columns import Column
+from dashboards.queries import Query, pick, ratio
+from dashboards.view import View
+from exporters.catalog import services as catalog
+
+
+def ollama(view: View) -> list[Tile]:
+    house, scope, count = view.house, view.exporters, view.services("ollama")
+    keep = "max by (node, service, model) "
+    node = [] if view.single else [Column("node", "Node", width=90)]
+    return [
+        house.table(
+            "Models in memory",
+            note(
+                "Models that Ollama has loaded, their size, and which share of it is on the CPU. None is normal:"
+                " they are dropped after five minutes without a question.",
+                "A part on the CPU makes answers many times slower.",
+                "On the CPU: a smaller model or context, ollama stop what else is loaded; all of it: restart the"
+                " container, it may have lost the GPU.",
+            ),
+            [
+                Query(keep + f"({pick(catalog.OLLAMA_SIZE, scope)})", "", table=True),
+                Query(keep + f"(1 - {pick(catalog.OLLAMA_GPU, scope)})", "", table=True),
+            ],
+            [
+                *node,
+                Column("service", "Service", width=90),
+                Column("model", "Model"),
+                Column("Value #A", "Memory", "bytes", width=100),
+                Column("Value #B", "On the CPU", "percentunit", bar=True, limit=limits.ON_CPU, decimals=0),
+            ],
+            rows=4,
+            width=12,
+            sort="Memory",
+            empty="no model is loaded",
+        ),
+        house.table(
+            "Models missing",
+            note(
+                "Models that cluster.yaml expects and that are not there.",
+                "Who asks for one gets an error.",
+                "ollama pull MODEL on the node, or correct expect in cluster.yaml.",
+            ),
+            [Query(f"{pick(catalog.OLLAMA_MODEL_MISSING, scope)} == 1", "", table=True)],
+            [*node, Column("service", "Service", width=90), Column("model", "Model")],
+            rows=4,
+            width=6,
+            empty="none, or nobody could look",
+        ),
+        house.graph(
+            "Models on disk",
+            note(
+                "Models that are there to be loaded.",
+                "Fewer than expected makes the service degraded.",
+                "ollama list on the node.",
+            ),
+            [Query(pick(catalog.OLLAMA_MODELS, scope), view.name("service"))],
+            "short",
+            lines=count,
+            width=6,
+            decimals=0,
+        ),
+    ]
+
+
+def comfyui(view: View) -> list[Tile]:
+    house, scope, legend = view.house, view.exporters, view.name("service")
+    count = view.services("comfyui")
+    free, size = pick(catalog.COMFYUI_VRAM_FREE, scope), pick(catalog.COMFYUI_VRAM_TOTAL, scope)
+    return [
+        house.graph(
+            "Images waiting and made",
+            note(
+                "Jobs of ComfyUI that wait, and the one that runs.",
+                "The queue is in its memory only: a restart drops it without a word.",
+                "A queue that only grows: see how long the job runs, beside this graph.",
+            ),
+            [
+                Query(pick(catalog.COMFYUI_PENDING, scope), f"{legend} waiting"),
+                Query(pick(catalog.COMFYUI_RUNNING, scope), f"{legend} runs"),
+            ],
+            "short",
+            lines=2 * count,
+            stack=True,
+            by_node=False,
+            width=8,
+            decimals=0,
+        ),
+        house.graph(
+            "Running image job",
+            note(
+                "How long the job that runs was seen running; nothing while none runs.",
+                "After half an hour (or its max_age) the service is called degraded: its queue does not move.",
+                "Interrupt it in ComfyUI's page; docker restart comfyui when nothing helps.",
+            ),
+            [Query(pick(catalog.COMFYUI_RUNNING_SECONDS, scope), legend)],
+            "s",
+            lines=count,
+            width=8,
+        ),
+        house.graph(
+            "Memory left for images",
+            note(
+                "Share of the device's memory that is free for ComfyUI, what torch keeps in reserve included.",
+                "A job that does not fit ends with an error.",
+                "Free it: POST /free of ComfyUI, or stop what else uses the GPU.",
+            ),
+            [Query(ratio(free, size), view.name("service", "device"))],
+            "percentunit",
+            lines=count,
+            high=1,
+            width=8,
+        ),
+    ]
+
+
+def section(view: View, kinds: Collection[str], *, collapsed: bool = False) -> Section:
+    tiles = ollama(view) if "ollama" in kinds else []
+    if "comfyui" in kinds:
+        tiles += comfyui(view)
+    return Section("Models and images", tiles, collapsed=collapsed)
