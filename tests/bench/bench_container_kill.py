@@ -29,11 +29,13 @@ def kills(count: int, *, beside: bool, interval: str = "5s", restart: bool = Fal
         for name in services:
             daemon.run(name, "--", "sleep", "10000")
         options = ("--docker.socket", str(daemon.socket))
+        ready = [f'tierwatch_container_wanted_up{{name="{name}",service="{name}"}} 1.0' for name in services]
         with (
-            watched_node(services, *options, alerts="Container.*", beside=beside, interval=interval) as node,
+            watched_node(
+                services, *options, ready=ready, alerts="Container.*", beside=beside, interval=interval
+            ) as node,
             beside_it(node, node.page, "tierwatch_container_wanted_died == 1"),
         ):
-            node.aggregator.until_value(f"sum(tierwatch_container_wanted_up) == {len(services)}")
             if restart:
                 daemon.docker("restart", "-t", "0", "steady")
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.bench.alerting_peer import MISSING, can_tell
 from tests.bench.until_told import Node, Told, beside_it, repeat, table, watched_node
 from tests.support import real_services
 from tests.support.peer_exporters import peer_exporter
+from tests.support.ports import free_port
 from tests.support.small_cluster import flow
 
 REDIS_EXPORTER = "prometheus-redis-exporter"
@@ -21,19 +24,18 @@ REDIS_EXPORTER = "prometheus-redis-exporter"
 
 def stops(count: int, *, beside: bool, interval: str = "5s") -> Told:
     """SIGTERM and SIGKILL in turn, at any moment between two checks."""
-    port = real_services.free_port()
+    port = free_port()
     services = {"cache": {"kind": "redis", "title": "Redis", "port": port}}
     flows = {"cache": flow("Caching", "Is it fast?", "ONE/cache")}
-    with (
-        watched_node(services, alerts="ServiceDown", beside=beside, interval=interval, flows=flows) as node,
-        ExitStack() as stack,
-    ):
-        data = node.folder / "redis"
-        data.mkdir()
+    ready = ['tierwatch_service_state{service="cache",kind="redis",state="up"} 1.0']
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(TemporaryDirectory(prefix="tw-redis-")))
         server = stack.enter_context(ExitStack())
         _, process = server.enter_context(real_services.redis(data, port=port))
+        node = stack.enter_context(
+            watched_node(services, ready=ready, alerts="ServiceDown", beside=beside, interval=interval, flows=flows)
+        )
         stack.enter_context(_theirs(node, port))
-        node.aggregator.until_value('tierwatch_service_state{service="cache",state="up"} == 1')
 
         def stop(number: int) -> tuple[float, float | None]:
             return node.both.once(process.terminate if number % 2 else process.kill, again)

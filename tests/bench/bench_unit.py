@@ -28,11 +28,11 @@ def kills(count: int, *, beside: bool, interval: str = "5s", restart: bool = Fal
         systemd.systemctl("start", UNIT)
         services = {"web": {"kind": "process", "title": "Web", "unit": UNIT}}
         options = ("--path.rootfs", str(systemd.root))
+        ready = [f'node_systemd_unit_state{{name="{UNIT}",state="active",type="simple"}} 1.0']
         with (
-            watched_node(services, *options, alerts="Unit.*", beside=beside, interval=interval) as node,
+            watched_node(services, *options, ready=ready, alerts="Unit.*", beside=beside, interval=interval) as node,
             _theirs(node, systemd),
         ):
-            node.aggregator.until_value(f'node_systemd_unit_state{{name="{UNIT}",state="active"}} == 1')
             if restart:
                 systemd.systemctl("restart", UNIT)
 

@@ -18,16 +18,16 @@ FAR = "10m"
 
 @pytest.mark.parametrize("kills", [bench_container_kill.kills, bench_unit.kills])
 def test_a_kill_is_told_and_a_clean_restart_is_not(kills: Callable[..., tuple[Told, Sequence[str]]]) -> None:
-    told, titles = kills(2, beside=False, interval=FAR, restart=True)
-    assert len(told.ours) == 2
-    assert [title.split()[0] for title in titles] == ["DOWN", "RESOLVED", "DOWN", "RESOLVED"]
+    told, titles = kills(1, beside=False, interval=FAR, restart=True)
+    assert len(told.ours) == 1
+    assert [title.split()[0] for title in titles] == ["DOWN", "RESOLVED"]
 
 
 def test_a_redis_that_stops_is_told_with_the_flow_it_takes_away_and_so_are_others_beside_us() -> None:
     for program in ("prometheus", "prometheus-alertmanager", "prometheus-redis-exporter"):
         need(program)
-    told = bench_service.stops(2, beside=True, interval=FAR)
-    assert len(told.ours) == len(told.theirs) == 2
+    told = bench_service.stops(1, beside=True, interval=FAR)
+    assert len(told.ours) == len(told.theirs) == 1
     assert WHO in table("a Redis stops", told, "")
 
 

@@ -19,6 +19,7 @@ from tests.bench.alerting_peer import WHO, telling
 from tests.support.aggregator import Aggregator
 from tests.support.far_cluster import write_alerting
 from tests.support.ports import free_port
+from tests.support.real_services import within
 from tests.support.receiver import HttpReceiver, Post
 from tests.support.small_cluster import one_node
 
@@ -99,13 +100,15 @@ class Node:
 def watched_node(
     services: Mapping[str, Mapping[str, Any]],
     *options: str,
+    ready: Sequence[str],
     alerts: str,
     beside: bool,
     interval: str = "5s",
     flows: Mapping[str, Any] | None = None,
 ) -> Iterator[Node]:
     """An exporter with ``options`` and an aggregator, with the shipped rules; told are ``alerts`` (a regular
-    expression). ``beside``: there is a receiver for the others too."""
+    expression). ``ready``: what the exporter's page says before the aggregator starts, whose next look may be far away;
+    ``beside``: there is a receiver for the others too."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tw-told-")))
         phone = stack.enter_context(HttpReceiver())
@@ -114,7 +117,8 @@ def watched_node(
         write_alerting(config, phone, alerts, interval)
         (config / "cluster.yaml").write_text(one_node(services, port=port, flows=flows))
         words = ("--config", str(config), "--node", "ONE", "--listen", f"127.0.0.1:{port}", *options)
-        stack.enter_context(exporter(*words))
+        running = stack.enter_context(exporter(*words))
+        within(20, lambda: all(text in running.get().decode() for text in ready), f"{ready} on the page")
         aggregator = stack.enter_context(Aggregator(folder))
         aggregator.start()
         aggregator.until_value('up{job="node"} == 1')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support import real_services
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def peer_exporter(
 ) -> Iterator[str]:
     """``HOST:PORT`` of a running one that listens. ``folder`` gets one of its name, for its log; ``environment``: what
     it is told beside this process' own."""
-    address = f"127.0.0.1:{(port := real_services.free_port())}"
+    address = f"127.0.0.1:{(port := free_port())}"
     place = folder / program
     place.mkdir()
     command = (need(program), f"--web.listen-address={address}", *options)
