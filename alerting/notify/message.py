@@ -67,7 +67,7 @@ def compose(
         lines.add(line)
     if len(notice.firing) > _ALERTS_SHOWN:
         lines.add(f"…and {len(notice.firing) - _ALERTS_SHOWN} more")
-    for text in _actions(notice.firing):
+    for text in _actions(_by_weight(notice)):
         lines.add(text)
     for alert in notice.resolved[:_ALERTS_SHOWN]:
         lines.add(_resolved_line(alert, cluster, zone))
@@ -163,7 +163,8 @@ def _resolved_line(alert: Alert, cluster: Cluster, zone: tzinfo | None) -> str:
 
 
 def _actions(alerts: Iterable[Alert]) -> list[str]:
-    """What to do and what else is known, each text once; what stands in the alert's line is not said again."""
+    """What to do about each alert and what else is known of it, the worst first, each text once; what stands in the
+    alert's line is not said again."""
     texts: dict[str, None] = {}
     for alert in alerts:
         action = alert.annotations.get("action", "")
@@ -171,7 +172,7 @@ def _actions(alerts: Iterable[Alert]) -> list[str]:
         for text in (f"Do: {_plain(action)}" if action else "", _plain(description)):
             if text:
                 texts.setdefault(_cut(text, _LINE_CHARACTERS * 2))
-    return sorted(texts, key=lambda text: not text.startswith("Do: "))
+    return list(texts)
 
 
 def _by_weight(notice: Notice) -> list[Alert]:

@@ -193,6 +193,16 @@ def test_whatever_alerts_say_a_message_is_bounded_plain_and_has_its_link(
     assert len(message.body.split("\n")) <= 30
 
 
+def test_what_to_do_about_the_worst_comes_first_and_stays_with_what_is_known_of_it(cluster: Cluster) -> None:
+    low = {"summary": "memory is low", "action": "free -m", "description": "Little is left."}
+    died = {"summary": "web died", "action": "docker start web", "description": "Exit code 1."}
+    slight = alert("MemoryLow", node="AGX0", severity="warning", texts=low)
+    grave = alert("ContainerDied", node="AGX0", severity="critical", texts=died)
+    lines = compose(notice(slight, grave), cluster, NOW).body.splitlines()
+    wanted = ["Do: docker start web", "Exit code 1.", "Do: free -m", "Little is left."]
+    assert [line for line in lines if line in wanted] == wanted
+
+
 def test_what_it_means_comes_before_the_long_tail(cluster: Cluster) -> None:
     long = tuple(alert(f"A{n}", texts={"summary": f"{n} " + "x" * 300}, node="AGX0") for n in range(6))
     body = compose(notice(AGX0, *long), cluster, NOW, external_url=LINK, zone=UTC).body
