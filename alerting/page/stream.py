@@ -70,7 +70,8 @@ class Page:
         """Until cancelled: work the status out while somebody looks."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._refresh_seconds):
+                # A viewer that comes sets it: nobody, nothing to do.
+                async with asyncio.timeout(self._refresh_seconds if self._viewers else None):
                     await self._wake.wait()
             self._wake.clear()
             if self._viewers:

@@ -49,21 +49,33 @@ function drawFlows(flows) {
   document.getElementById("flows").replaceChildren(
     ...flows.map((flow) =>
       make("li", { class: "flow", "data-state": flow.state },
-        make("div", {}, `${flow.question || flow.title} `,
+        make("div", { class: "head" }, make("span", {}, flow.question || flow.title),
           make("span", { class: "state", "data-state": flow.state }, FLOW_WORDS[flow.state])),
         make("div", { class: "text" }, flow.text))),
   );
 }
 
-function drawAlert(alert) {
-  return make("li", { class: "alert", "data-severity": alert.severity, "data-muted": String(Boolean(alert.hidden_by)) },
-    make("div", { class: "head" },
+// Few alerts are told in full. Of many, the first are, the next are lines to open, and the rest waits behind a button:
+// the nodes below must stay in reach. What the viewer opened or closed stays so when the next picture comes.
+const ALL_IN_FULL = 4;
+const SOME_IN_FULL = 2;
+const LINES = 10;
+const opened = new Map();
+let everyAlert = false;
+
+function drawAlert(alert, inFull) {
+  const key = `${alert.name} ${alert.node} ${alert.since_ms} ${alert.summary}`;
+  const details = make("details", {},
+    make("summary", { class: "head" },
       make("span", { class: "state", "data-state": alert.severity }, alert.severity),
       make("span", { class: "summary" }, alert.summary || alert.name),
       since(alert.since_ms, "since")),
     alert.description ? make("p", { class: "more" }, alert.description) : null,
     alert.action ? make("p", { class: "more" }, `To do: ${alert.action}`) : null,
     alert.hidden_by ? make("p", { class: "more" }, `Not told: explained by ${alert.hidden_by}`) : null);
+  details.open = opened.has(key) ? opened.get(key) : inFull;
+  details.firstChild.addEventListener("click", () => opened.set(key, !details.open));
+  return make("li", { class: "alert", "data-severity": alert.severity, "data-muted": String(Boolean(alert.hidden_by)) }, details);
 }
 
 // Alerts that nobody has to act on: one line for each kind, with the nodes it is true of.
@@ -82,7 +94,14 @@ function drawAlerts(alerts) {
   const quiet = alerts.filter((alert) => !loud.includes(alert));
   document.getElementById("alerts-section").hidden = loud.length === 0;
   document.getElementById("alerts-title").textContent = `Firing (${loud.length})`;
-  document.getElementById("alerts").replaceChildren(...loud.map(drawAlert));
+  if (loud.length === 0) opened.clear();
+  const full = loud.length <= ALL_IN_FULL ? ALL_IN_FULL : SOME_IN_FULL;
+  const shown = everyAlert ? loud : loud.slice(0, LINES);
+  document.getElementById("alerts").replaceChildren(...shown.map((alert, index) => drawAlert(alert, index < full)));
+  const more = document.getElementById("alerts-more");
+  more.hidden = loud.length <= LINES;
+  more.textContent = everyAlert ? "Show fewer" : `Show all ${loud.length}`;
+  more.onclick = () => { everyAlert = !everyAlert; drawAlerts(alerts); tick(); };
   document.getElementById("quiet-section").hidden = quiet.length === 0;
   document.getElementById("quiet").replaceChildren(...drawQuiet(quiet));
 }
@@ -147,16 +166,29 @@ function drawNode(node) {
       `${service.title}${service.port ? ` :${service.port}` : ""}${SERVICE_WORDS[service.state]}`));
   }
   card.append(chips);
+  // Why, where no pointer can hover over a chip.
+  for (const service of node.services) {
+    if (node.state === "down" || !["down", "degraded", "unknown"].includes(service.state)) continue;
+    card.append(make("p", { class: "why", "data-state": service.state }, `${service.title}: ${service.help}`));
+  }
   return card;
 }
 
 function drawTiers(tiers) {
   document.getElementById("tiers").replaceChildren(
     ...tiers.map((tier) =>
-      make("section", { "data-nodes": Math.min(tier.nodes.length, 3) },
+      make("section", { "data-nodes": Math.min(tier.nodes.length, 4) },
         make("h2", {}, `Tier ${tier.tier}: ${tier.title}`),
         make("ul", { class: "nodes" }, ...tier.nodes.map(drawNode)))),
   );
+}
+
+// The time of today, the day of what is older.
+function when(ms) {
+  const time = new Date(ms);
+  const today = time.toDateString() === new Date().toDateString();
+  return today ? time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    : time.toLocaleDateString([], { day: "numeric", month: "short" });
 }
 
 function drawJournal(entries) {
@@ -164,8 +196,8 @@ function drawJournal(entries) {
   document.getElementById("journal").replaceChildren(
     ...entries.map((entry) =>
       make("li", {},
-        make("span", { class: "time" }, new Date(entry.time_ms).toLocaleTimeString()),
-        make("span", {}, entry.title),
+        make("span", { class: "time", title: new Date(entry.time_ms).toLocaleString() }, when(entry.time_ms)),
+        make("span", { class: "title" }, entry.title),
         make("span", { class: "outcome", "data-state": entry.state }, entry.text))),
   );
 }
