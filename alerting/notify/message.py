@@ -113,8 +113,10 @@ def _title(notice: Notice, cluster: Cluster, now_ms: int) -> str:
     news = [alert for alert in _by_weight(notice) if alert.fingerprint in notice.fresh] or _by_weight(notice)
     again = "STILL " if notice.reason == "repeat" else ""
     down = [alert for alert in news if impact.takes_node(alert)]
-    if len(news) == 1 or len(down) == 1:
-        text = f"{again}{_headline((down or news)[0], cluster)}"
+    # The one service that is gone is what the rest of the news is about, more often than not.
+    chief = down or [alert for alert in news if impact.takes_service(alert)] or news
+    if len(news) == 1 or len(chief) == 1:
+        text = f"{again}{_headline(chief[0], cluster)}"
         others = len(notice.firing) - 1
         text += f" +{others}" if others else ""
     elif down:

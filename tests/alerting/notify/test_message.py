@@ -197,8 +197,10 @@ def test_what_to_do_about_the_worst_comes_first_and_stays_with_what_is_known_of_
     low = {"summary": "memory is low", "action": "free -m", "description": "Little is left."}
     died = {"summary": "web died", "action": "docker start web", "description": "Exit code 1."}
     slight = alert("MemoryLow", node="AGX0", severity="warning", texts=low)
-    grave = alert("ContainerDied", node="AGX0", severity="critical", texts=died)
-    lines = compose(notice(slight, grave), cluster, NOW).body.splitlines()
+    grave = alert("ContainerDied", node="AGX0", severity="critical", service="web", impact="service", texts=died)
+    message = compose(notice(slight, grave), cluster, NOW)
+    assert message.title == "DOWN AGX0/web +1"
+    lines = message.body.splitlines()
     wanted = ["Do: docker start web", "Exit code 1.", "Do: free -m", "Little is left."]
     assert [line for line in lines if line in wanted] == wanted
 
