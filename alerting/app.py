@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 8.0
 FLUSHES_UNTIL_GIVEN_BACK = 75
 KEEP_ALIVE_SECONDS = 75.0
+LONGEST_URL = 64 * 1024  # a long query asked with GET
 
 
 class CannotStart(Exception):
@@ -286,7 +287,12 @@ class App:
         self._own_metrics = self._self_metrics(app)
         self.page.add_routes(app)
         self._web = web.AppRunner(
-            app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_SECONDS, shutdown_timeout=3.0
+            app,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            shutdown_timeout=3.0,
+            max_line_size=LONGEST_URL,
         )
         await self._web.setup()
         stack.push_async_callback(self._web.cleanup)

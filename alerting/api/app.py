@@ -71,6 +71,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    if request.method == "OPTIONS" and request.path.startswith(_API):
+        # What Prometheus answers, without a word of other origins: a browser lets no other page in.
+        return web.Response(status=204, headers=HEADERS)
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     if not request.path.startswith(_API):
         text = _NOT_FOUND if error.status == 404 else f"{error.status} {error.reason}\n"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiDict
@@ -26,9 +27,12 @@ MAX_SECONDS: Final = (1 << 63) / 1e9
 MOST_SELECTORS: Final = 500
 
 _FORM = "application/x-www-form-urlencoded"
+_PARTS = "multipart/form-data"
+_MOST_FIELDS = 2000
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _RFC3339 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})([.,][0-9]+)?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _DURATION = re.compile(
     r"(?:([0-9]+)y)?(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?"
@@ -47,13 +51,12 @@ class Params:
     async def of(cls, request: web.Request) -> Params:
         """Read URL and form. Raises ApiError for a form that cannot be read."""
         values: MultiDict[str] = MultiDict()
-        if request.method == "POST" and request.content_type == _FORM:
-            try:
-                form = await request.post()
-            except (ValueError, LookupError) as error:
-                raise ApiError("bad_data", f"error parsing form values: {error}") from error
-            values.extend((name, value) for name, value in form.items() if isinstance(value, str))
-        values.extend(request.query)
+        try:
+            if request.method == "POST":
+                values.extend(await _form(request))
+            values.extend(_pairs(request.rel_url.raw_query_string))
+        except (ValueError, LookupError) as error:
+            raise ApiError("bad_data", f"error parsing form values: {error}") from error
         return cls(values)
 
     def text(self, name: str, default: str = "") -> str:
@@ -145,18 +148,37 @@ def parse_time(text: str) -> int:
         if moment is not None:
             shift = timedelta(hours=int(found[9] or 0), minutes=int(found[10] or 0)) // timedelta(milliseconds=1)
             whole = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-            fraction = int(float(f"0{found[7] or ''}") * 1000)
+            fraction = int(float(f"0.{(found[7] or '.0')[1:]}") * 1000)
             return whole + fraction - (shift if found[8] == "+" else -shift)
     raise ValueError(f'cannot parse "{text[:100]}" to a valid timestamp')
 
 
+async def _form(request: web.Request) -> Iterable[tuple[str, str]]:
+    """The fields of a form. Raises ValueError for one that cannot be read."""
+    if request.content_type == _FORM:
+        return _pairs((await request.read()).decode("ascii", "surrogateescape"))
+    if request.content_type == _PARTS:
+        return [(name, value) for name, value in (await request.post()).items() if isinstance(value, str)]
+    return ()
+
+
+def _pairs(encoded: str) -> list[tuple[str, str]]:
+    """Names and values; what is no UTF-8 would be a text that nobody wrote. Raises ValueError."""
+    try:
+        encoded = encoded.encode("utf-8", "surrogateescape").decode("utf-8")
+        return parse_qsl(encoded, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except UnicodeDecodeError as error:
+        raise ValueError("invalid UTF-8") from error
+
+
 def parse_duration(text: str) -> float:
-    """Float seconds, or a Prometheus duration such as ``1h30m``; in seconds. Raises ValueError."""
-    if _NUMBER.fullmatch(text):
+    """Float seconds, or a Prometheus duration such as ``1h30m``; in seconds, 0 for less than a nanosecond. Raises
+    ValueError."""
+    if _NUMBER.fullmatch(text) or _INFINITY.fullmatch(text):
         seconds = float(text)
         if not abs(seconds) < MAX_SECONDS:
             raise ValueError(f'cannot parse "{text[:100]}" to a valid duration. It overflows int64')
-        return seconds
+        return seconds if abs(seconds) >= 1e-9 else 0.0
     found = _DURATION.fullmatch(text)
     if text and len(text) < 100 and found is not None:
         seconds = math.fsum(int(part) * unit for part, unit in zip(found.groups("0"), _UNITS_S, strict=True))

@@ -41,8 +41,16 @@ def _quote(value: str) -> str:
     return f'"{escaped}"'
 
 
+def _not_a_clients_fault(record: logging.LogRecord) -> bool:
+    """Not what aiohttp makes of requests that are none, with a stack each: whoever sent it was answered, and anybody
+    could fill the journal with it."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return record.name != "aiohttp.server" or kind is None or kind.__module__ != "aiohttp.http_exceptions"
+
+
 def to_stderr(level: int = logging.INFO) -> None:
     """Send the root logger's records to standard error in this form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
+    handler.addFilter(_not_a_clients_fault)
     logging.basicConfig(level=level, handlers=[handler], force=True)

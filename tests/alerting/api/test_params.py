@@ -23,6 +23,7 @@ from alerting.api.values import moment, seconds
         ("2023-11-14T22:13:20Z", 1_700_000_000_000),
         ("2023-11-14T22:13:20.781Z", 1_700_000_000_781),
         ("2023-11-14T23:13:20.5+01:00", 1_700_000_000_500),
+        ("2023-11-14T22:13:20,25Z", 1_700_000_000_250),
         ("2023-11-14T20:43:20-01:30", 1_700_000_000_000),
         ("0001-01-01T00:00:00Z", -62_135_596_800_000),
         ("0001-01-01T00:00:00+14:00", -62_135_596_800_000 - 14 * 3_600_000),
@@ -35,7 +36,20 @@ def test_times(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", "NaN", "Inf", "0x10", "1_0", "2023-11-14", "2023-11-14T22:13:20", "2023-13-14T22:13:20Z", "٤"]
+    "text",
+    [
+        "",
+        "abc",
+        "NaN",
+        "Inf",
+        "0x10",
+        "1_0",
+        "2023-11-14",
+        "2023-11-14T22:13:20",
+        "2023-13-14T22:13:20Z",
+        "٤",
+        "2023-11-14t22:13:20z",
+    ],
 )
 def test_bad_times(text: str) -> None:
     with pytest.raises(ValueError, match=f'cannot parse "{text}" to a valid timestamp'):
@@ -55,6 +69,7 @@ def test_bad_times(text: str) -> None:
         ("1y", 31536000),
         ("-5", -5),
         ("0s", 0),
+        ("1e-10", 0),
     ],
 )
 def test_durations(text: str, expected: float) -> None:
@@ -67,7 +82,7 @@ def test_bad_durations(text: str) -> None:
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["1e11", "-1e300"])
+@pytest.mark.parametrize("text", ["1e11", "-1e300", "Inf", "-inf"])
 def test_durations_too_long(text: str) -> None:
     with pytest.raises(ValueError, match="It overflows int64"):
         parse_duration(text)

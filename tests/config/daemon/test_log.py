@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from logging.handlers import BufferingHandler
 
-from config.daemon.log import KeyValueFormatter, event
+import pytest
+from aiohttp import web
+
+from config.daemon.log import KeyValueFormatter, event, to_stderr
 
 
 def formatted(record: logging.LogRecord) -> str:
@@ -29,3 +33,34 @@ def test_an_exception_stays_on_one_line() -> None:
     text = formatted(record)
     assert text.startswith('level=error msg="it broke" error="Traceback')
     assert "\n" not in text
+
+
+async def test_nobody_fills_the_journal_with_requests_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    async def fails(_: web.Request) -> web.Response:
+        raise RuntimeError("ours")
+
+    before = logging.getLogger().handlers[:]
+    app = web.Application()
+    app.router.add_get("/fails", fails)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        to_stderr()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        for request in (
+            b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+            b"nonsense\r\n\r\n",
+            b"GET /fails HTTP/1.0\r\n\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            answer = await reader.readline()
+            assert answer.split()[1] == (b"500" if b"fails" in request else b"400")
+            writer.close()
+            await writer.wait_closed()
+    finally:
+        logging.getLogger().handlers[:] = before
+        await runner.cleanup()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "RuntimeError: ours" in line
