@@ -19,7 +19,7 @@ import numpy as np
 
 from alerting.model.labels import Labels
 from alerting.model.series import SeriesData
-from alerting.storage.chunks import make_block
+from alerting.storage.blocks import make_block
 from alerting.storage.disk import Disk, NewBlock, _insert, _texts
 from alerting.storage.options import IMPORTED, StoreOptions
 from alerting.storage.ports import StorageError

@@ -1,4 +1,4 @@
-"""Blocks: made from rows, and read back, with the chunks unpacked last kept in memory."""
+"""Blocks read back, with the chunks unpacked last kept in memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from alerting.model.series import ABSENT, ABSENT_BITS, FloatArray, IntArray
+from alerting.model.series import ABSENT, FloatArray, IntArray
 from alerting.storage.codec import (
     Damaged,
     IdArray,
@@ -18,18 +20,16 @@ from alerting.storage.codec import (
     Wanted,
     columns,
     decode_times,
-    encode,
-    encode_times,
     inflate,
 )
 from alerting.storage.database import DatabaseDamaged
-from alerting.storage.disk import Block, Disk, Members, NewBlock, chunk_key
+from alerting.storage.disk import Block, Disk, Members, chunk_key
 
 log = logging.getLogger(__name__)
 
-BUNDLE_CELLS = 16_384  # a few KiB deflated: some pages, read at once
 TIMES = 0xFFFF  # stands for a block's times where a bundle's number would stand
 BAD_REMEMBERED = 10_000
+PADDING = 1 << 12  # cells more that one go may take to spare another
 CELLS_AT_ONCE = 1 << 16  # restored together: many small columns in one go, within half a MiB that is not asked for anew
 
 
@@ -37,65 +37,74 @@ class Vanished(Exception):
     """The block is not on disk any more: look again which blocks there are."""
 
 
-# --- making ---------------------------------------------------------------------------------------------------------
+class Unreadable(Exception):
+    """A piece of this block cannot be read back."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(f"block {block.id}")
+        self.block = block
 
 
-def make_block(
-    *,
-    block_id: int,
-    source: int,
-    level: int,
-    times: IntArray,
-    ids: IdArray,
-    values: FloatArray,
-    name_of: Callable[[int], str],
-) -> NewBlock | None:
-    """Compress columns x rows; ``ids`` ascend. Columns without a sample are left out; None when none is left."""
-    present = values.view(np.int64) != ABSENT_BITS
-    used = present.any(axis=1)
-    if not used.any():
-        return None
-    if not used.all():
-        ids, values, present = ids[used], np.ascontiguousarray(values[used]), present[used]
-    rows = len(times)
-    bundles = divide([name_of(series_id) for series_id in ids.tolist()], rows)
-    chunks = []
-    for number in range(int(bundles.max()) + 1):
-        chosen = np.flatnonzero(bundles == number)
-        chunks.append(encode(ids[chosen], values[chosen]))
-    members = Members(
-        ids,
-        bundles,
-        np.argmax(present, axis=1).astype(np.uint32),
-        (rows - 1 - np.argmax(present[:, ::-1], axis=1)).astype(np.uint32),
-    )
-    packed_times = encode_times(times)
-    size = len(packed_times) + sum(map(len, chunks))
-    block = Block(block_id, source, level, int(times[0]), int(times[-1]), rows, size, members)
-    return NewBlock(block, packed_times, chunks)
+Place: TypeAlias = tuple[int, npt.NDArray[np.intp], IdArray]
+"""A bundle of a block that has some of the series asked for: its number, where these stand among all, these."""
 
 
-def divide(names: Sequence[str], rows: int) -> npt.NDArray[np.uint16]:
-    """The bundle of each column: neighbours by name together, a name in one bundle unless it alone is huge."""
-    bundles = np.zeros(len(names), np.uint16)
-    number, cells = 0, 0
-    by_name: dict[str, list[int]] = {}
-    for column, name in enumerate(names):
-        by_name.setdefault(name, []).append(column)
-    for name in sorted(by_name):
-        columns = by_name[name]
-        if cells and cells + len(columns) * rows > BUNDLE_CELLS:
-            number, cells = number + 1, 0
-        most = max(16 * BUNDLE_CELLS // rows, 1)
-        for low in range(0, len(columns), most):
-            if low:
-                number += 1
-            bundles[columns[low : low + most]] = number
-        cells += len(columns) * rows
-    return bundles
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The columns of these series out of a bundle, and where the ``window`` of them belongs: ``rows`` of the matrix,
+    ``into`` these of its columns."""
+
+    found: Inflated
+    ids: IdArray
+    matrix: FloatArray
+    rows: npt.NDArray[np.intp]
+    into: slice
+    window: slice
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
+class Restoring:
+    """Columns on their way into matrices, restored many at a time."""
+
+    def __init__(self) -> None:
+        self._wanted: list[Wanted] = []
+        self._pieces: list[tuple[Piece, npt.NDArray[np.intp]]] = []
+        self._cells = 0
+
+    def add(self, piece: Piece) -> None:
+        found, rows = piece.found, piece.rows
+        chosen = found.ids.searchsorted(piece.ids)
+        chosen[chosen == len(found.ids)] = 0
+        here = found.ids[chosen] == piece.ids
+        if not here.all():
+            chosen, rows = chosen[here], rows[here]
+        self._wanted.append((found, chosen))
+        self._pieces.append((piece, rows))
+        self._cells += len(rows) * found.rows
+        if self._cells > CELLS_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """All that was added is in its place."""
+        for numbers in _of_like_length(self._wanted):
+            restored = columns([self._wanted[number] for number in numbers])
+            for number, values in zip(numbers, restored, strict=True):
+                piece, rows = self._pieces[number]
+                piece.matrix[rows, piece.into] = values[:, piece.window]
+        self._wanted, self._pieces, self._cells = [], [], 0
+
+
+def _of_like_length(wanted: Sequence[Wanted]) -> list[list[int]]:
+    """Their numbers in groups: what is restored together is padded to the longest."""
+    groups: list[list[int]] = []
+    longest = padding = 0
+    for number in sorted(range(len(wanted)), key=lambda number: -wanted[number][0].rows):
+        found, chosen = wanted[number]
+        padding += (longest - found.rows) * len(chosen)
+        if not groups or padding > PADDING:
+            groups.append([])
+            longest, padding = found.rows, 0
+        groups[-1].append(number)
+    return groups
 
 
 class ChunkReader:
@@ -155,33 +164,58 @@ class ChunkReader:
         return found
 
     def assemble(
-        self, blocks: Sequence[Block], ids: IdArray, start_ms: int, end_ms: int, *, keep: bool, room: int = 0
+        self,
+        blocks: Sequence[Block],
+        ids: IdArray,
+        start_ms: int,
+        end_ms: int,
+        *,
+        keep: bool,
+        room: int = 0,
+        strict: bool = False,
+        work: Restoring | None = None,
     ) -> tuple[IntArray, FloatArray, int]:
         """The window of some blocks one after the other: (times, ids x rows with ``ABSENT`` for no sample, rows).
 
-        ``room`` rows more are left free at the end of both arrays. ``ids`` ascend. Raises Vanished, StorageError.
+        ``room`` rows more are left free at the end of both arrays. ``ids`` ascend. ``strict``: a piece that cannot be
+        read back raises Unreadable. With ``work`` the samples are there when that is finished. Raises Vanished and
+        StorageError.
         """
         windows = []
         total = 0
         for block in blocks:
             times = self.times(block)
-            low = int(np.searchsorted(times, start_ms))
-            high = int(np.searchsorted(times, end_ms, side="right"))
+            if strict and not len(times):
+                raise Unreadable(block)
+            low, high = 0, len(times)
+            if block.start_ms < start_ms or block.end_ms > end_ms:
+                low, high = int(times.searchsorted(start_ms)), int(times.searchsorted(end_ms, side="right"))
             if low < high:
-                windows.append((block, times[low:high], low, high))
+                windows.append((block, times[low:high], slice(low, high)))
                 total += high - low
         all_times = np.empty(total + room, np.int64)
         matrix = np.full((len(ids), total + room), ABSENT)
-        work = _Restoring(matrix)
+        known: dict[int, list[Place]] = {}  # many blocks share their members
+        pieces: list[Piece] = []
         at = 0
-        for block, times, low, high in windows:
-            all_times[at : at + len(times)] = times
-            for number, rows, its_ids in _places(block.members, ids):
+        for block, times, window in windows:
+            into = slice(at, at + len(times))
+            at += len(times)
+            all_times[into] = times
+            places = known.get(id(block.members))
+            if places is None:
+                places = known[id(block.members)] = _places(block.members, ids)
+            for number, rows, its_ids in places:
                 found = self.bundle(block, number, keep)
                 if found is not None:
-                    work.add(found, its_ids, rows, slice(at, at + len(times)), slice(low, high))
-            at += len(times)
-        work.finish()
+                    pieces.append(Piece(found, its_ids, matrix, rows, into, window))
+                elif strict:
+                    raise Unreadable(block)
+        mine = work or Restoring()
+        for piece in pieces:  # only now: a block may have vanished, and then all of this is done again
+            mine.add(piece)
+        if work is None:
+            mine.finish()
         return all_times, matrix, total
 
     def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
@@ -242,8 +276,7 @@ class ChunkReader:
         log.warning("%s: block %d (%d ms to %d ms): %s; skipped", self._disk.path, block.id, *_span(block), error)
 
 
-def _places(members: Members, ids: IdArray) -> list[tuple[int, npt.NDArray[np.intp], IdArray]]:
-    """The bundles of a block that have some of ``ids``: (number, where these stand in ``ids``, these)."""
+def _places(members: Members, ids: IdArray) -> list[Place]:
     place = np.minimum(members.ids.searchsorted(ids), len(members.ids) - 1)
     rows = (members.ids[place] == ids).nonzero()[0]
     bundles = members.bundles[place[rows]]
@@ -251,34 +284,6 @@ def _places(members: Members, ids: IdArray) -> list[tuple[int, npt.NDArray[np.in
     if len(numbers) == 1:
         return [(numbers.pop(), rows, ids[rows])]
     return [(number, its := rows[bundles == number], ids[its]) for number in sorted(numbers)]
-
-
-class _Restoring:
-    """Columns on their way into a matrix, restored many at a time."""
-
-    def __init__(self, matrix: FloatArray) -> None:
-        self._matrix = matrix
-        self._wanted: list[Wanted] = []
-        self._into: list[tuple[npt.NDArray[np.intp], slice, slice]] = []
-        self._cells = 0
-
-    def add(self, found: Inflated, ids: IdArray, rows: npt.NDArray[np.intp], into: slice, window: slice) -> None:
-        """The ``window`` of the columns of these series belongs into these rows at ``into``."""
-        chosen = np.minimum(found.ids.searchsorted(ids), len(found.ids) - 1)
-        here = found.ids[chosen] == ids
-        if not here.all():
-            chosen, rows = chosen[here], rows[here]
-        self._wanted.append((found, chosen))
-        self._into.append((rows, into, window))
-        self._cells += len(rows) * found.rows
-        if self._cells > CELLS_AT_ONCE:
-            self.finish()
-
-    def finish(self) -> None:
-        if self._wanted:
-            for values, (rows, into, window) in zip(columns(self._wanted), self._into, strict=True):
-                self._matrix[rows, into] = values[:, window]
-        self._wanted, self._into, self._cells = [], [], 0
 
 
 def _size(entry: IntArray | Inflated) -> int:

@@ -58,7 +58,7 @@ class Follower:
         if source is None or until_ms <= after_ms:
             return []
         series = self._series_of(source.id)
-        return self._store._query._read(source, series, after_ms + 1, until_ms) if series else []
+        return self._store._query.read_source(source, series, after_ms + 1, until_ms) if series else []
 
     def count(self, name: str, after_ms: int, until_ms: int) -> int:
         """How many samples ``read`` would give, at most, without reading the disk."""

@@ -29,6 +29,8 @@ class StoreOptions:
     """The newest rows stay uncompressed in memory: what rules read each time."""
     block_ms: int = 2 * HOUR_MS
     """Chunks are merged into ones this long, aligned to the epoch."""
+    long_block_ms: int = 12 * HOUR_MS
+    """Those again into ones this long, in whole ``block_ms``; at most a tenth of what is kept."""
 
     max_head_rows: int = 1440
     """Bound of a source's rows in memory while the disk refuses writes; then the oldest go."""

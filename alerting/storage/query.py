@@ -12,7 +12,7 @@ import numpy as np
 from alerting.model.labels import METRIC_NAME, Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT_BITS, STALE_BITS, BoolArray, FloatArray, IntArray, SeriesData
-from alerting.storage.chunks import ChunkReader, Vanished
+from alerting.storage.chunks import ChunkReader, Restoring, Vanished
 from alerting.storage.codec import IdArray
 from alerting.storage.disk import Block
 from alerting.storage.head import Head
@@ -93,11 +93,21 @@ class Query:
         for series in chosen:
             by_source.setdefault(series.source, []).append(series)
         self._check_size(by_source, start_ms, end_ms)
-        found: list[SeriesData] = []
-        for source, series_list in sorted(by_source.items()):
-            found.extend(self._read(self._sources[source], series_list, start_ms, end_ms))
+        found = self._read_all(
+            [(self._sources[number], its) for number, its in sorted(by_source.items())], start_ms, end_ms
+        )
         found.sort(key=lambda data: data.labels)  # stable: of equal label sets the source known first leads
         return _merge_equal(found)
+
+    def read_source(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
+        """The samples of one source's series, whatever their number, in the order of ``series_list``."""
+        return self._read_all([(source, series_list)], start_ms, end_ms)
+
+    def _read_all(self, wanted: Iterable[tuple[Source, list[Series]]], start_ms: int, end_ms: int) -> list[SeriesData]:
+        work = Restoring()
+        parts = [_retrying(partial(self._read, source, its, start_ms, end_ms, work)) for source, its in wanted]
+        work.finish()
+        return [data for part in parts for data in part()]
 
     def present(self, start_ms: int, end_ms: int) -> BoolArray:
         """For each series id whether it has a sample in the window; inside a block, between its first and last one."""
@@ -164,10 +174,10 @@ class Query:
                 "ask for a shorter time or fewer series"
             )
 
-    def _read(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
-        return _retrying(partial(self._read_once, source, series_list, start_ms, end_ms))
-
-    def _read_once(self, source: Source, series_list: list[Series], start_ms: int, end_ms: int) -> list[SeriesData]:
+    def _read(
+        self, source: Source, series_list: list[Series], start_ms: int, end_ms: int, work: Restoring
+    ) -> Callable[[], list[SeriesData]]:
+        """What gives the samples, once ``work`` is finished."""
         ids: IdArray = np.sort(np.array([series.id for series in series_list], np.uint32))
         with source.head.lock:  # blocks and head of the same moment: rows move from one to the other
             blocks = source.overlapping(start_ms, end_ms)
@@ -177,7 +187,7 @@ class Query:
         size = sum(block.count for block in blocks) * len(ids) * 8
         keep = size < self._chunks.bound // 2  # a long query would only push out what short ones use
         room = sum(len(rows.times) for rows in heads)
-        times, matrix, filled = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=keep, room=room)
+        times, matrix, filled = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=keep, room=room, work=work)
         for rows in heads:
             if len(rows.times):
                 end = filled + len(rows.times)
@@ -185,15 +195,20 @@ class Query:
                 here = np.isin(rows.ids, ids)
                 matrix[np.searchsorted(ids, rows.ids[here]), filled:end] = rows.values[:, here].T
                 filled = end
+        chosen = None
         if not source.imported and not (times[1:] > times[:-1]).all():
             pieces = [self._chunks.times(block) for block in blocks]
             pieces = [found[(found >= start_ms) & (found <= end_ms)] for found in pieces]
             pieces += [rows.times for rows in heads]
             ages = [block.id for block in blocks] + [NEWEST + number for number in range(len(heads))]
             chosen = written_last(times, np.repeat(ages, [len(piece) for piece in pieces]), around)
-            times, matrix = times[chosen], matrix[:, chosen]
+            times = times[chosen]
         times.flags.writeable = False  # shared by the series below
-        return _split(series_list, ids, times, matrix)
+
+        def split() -> list[SeriesData]:
+            return _split(series_list, ids, times, matrix if chosen is None else matrix[:, chosen])
+
+        return split
 
 
 def _retrying(read: Callable[[], Found]) -> Found:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerting.model.series import ABSENT_BITS, IntArray
-from alerting.storage.codec import MAX_CELLS, Damaged, planes
+from alerting.storage.codec import MAX_CELLS, Damaged
+from alerting.storage.columns import planes
 from alerting.storage.head import Rows
 
 VERSION = 1

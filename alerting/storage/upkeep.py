@@ -1,20 +1,21 @@
-"""What keeps the store durable and small: writing the tail, sealing, merging, dropping what is too old."""
+"""What keeps the store durable and small, a bounded piece each flush: the tail to disk, sealing, merging, dropping."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import numpy as np
 
-from alerting.storage.chunks import ChunkReader, Vanished, make_block
+from alerting.storage.blocks import Numbering, make_block
+from alerting.storage.chunks import ChunkReader, Vanished
 from alerting.storage.database import DatabaseDamaged
-from alerting.storage.disk import Block, Disk, Members, NewBlock
+from alerting.storage.disk import Block, Disk
+from alerting.storage.dropping import Dropper
 from alerting.storage.head import Rows
+from alerting.storage.merging import Merger
 from alerting.storage.options import StoreOptions
 from alerting.storage.ports import StorageError
 from alerting.storage.query import Source
@@ -26,9 +27,6 @@ log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 64  # of each source: five minutes at the shipped interval
 SEALS_AT_ONCE = 2  # sources a flush seals: the work of a node's page is some ten milliseconds
-DROPS_AT_ONCE = 16  # blocks a flush drops
-REST_FLUSHES = 75  # between two looks for what is too old
-FIRST_MS, LAST_MS = -(1 << 60), 1 << 60
 SAY_AGAIN = 60  # a failure that lasts is logged each so many flushes
 
 
@@ -49,17 +47,16 @@ class Upkeep:
         self._options = options
         self._lock = threading.Lock()
         self._tail = TailWriter()
-        self._next_block = 1
+        self._numbering = Numbering(registry)
+        self._merger = Merger(disk, chunks, sources, self._numbering, options)
+        self._dropper = Dropper(disk, registry, sources, options)
         self._next_row = 1
         self._group = 0
         self._groups: dict[int, dict[int, int]] = {}  # group -> source -> number after its last row
         self._old_groups: list[int] = []  # groups whose rows are all in the heads, to be written again
         self._unsaved_sources: dict[int, str] = {}
-        self._shared: WeakValueDictionary[bytes, Members] = WeakValueDictionary()
-        self._unmergeable: set[tuple[int, int]] = set()
         self._doomed: list[Block] = []
         self._dead_series: set[int] = set()
-        self._rest_from_dropping = 0
         self._salvage: Salvage | None = None
         self._to_save: list[Block] = []
         self._failing = 0
@@ -81,7 +78,7 @@ class Upkeep:
         ``to_save``: blocks to be carried over from the file ``damaged``."""
         if damaged is not None and to_save:
             self._salvage = Salvage(damaged, list(to_save))
-        self._next_block, self._next_row = block, row
+        self._numbering.next, self._next_row = block, row
         if rewrite:
             self._old_groups = list(groups)
         else:
@@ -174,8 +171,8 @@ class Upkeep:
     def _step(self, now_ms: int) -> None:
         self._delete_doomed()
         busy = self._seal_due(now_ms)
-        busy = busy or self._carry_over() or self._merge_one(now_ms)
-        busy = self._drop_old(now_ms) or busy
+        busy = busy or self._carry_over() or self._merge_some(now_ms)
+        busy = self._drop_some(now_ms) or busy
         if busy:
             self._disk.give_back()
         self._disk.checkpoint()
@@ -190,6 +187,7 @@ class Upkeep:
         self._damaged = False
         self._end_salvage()
         self._chunks.forget_all()
+        self._merger.forget()
         self._registry.forget_saved()
         self._tail.restart()
         self._group, self._groups, self._old_groups = 0, {}, []
@@ -257,15 +255,14 @@ class Upkeep:
         count = end - rows.first
         order = np.argsort(rows.ids)
         values = np.ascontiguousarray(rows.values[:count].T[order])
-        block_id = self._take_block_id()
         new = make_block(
-            block_id=block_id,
+            block_id=self._numbering.take(),
             source=source.id,
             level=0,
             times=rows.times[:count],
             ids=rows.ids[order],
             values=values,
-            name_of=self._name_of,
+            name_of=self._numbering.name_of,
         )
         done = [group for group, ends in self._groups.items() if group != self._group and self._done(ends, source, end)]
         self._disk.write_sealed(new, source.id, sealed=end, groups=done)
@@ -273,7 +270,7 @@ class Upkeep:
             del self._groups[group]
         with source.head.lock:
             if new is not None:
-                source.set_blocks((*source.blocks, self._share(new.block)))
+                source.set_blocks((*source.blocks, self._numbering.share(new.block)))
             source.head.drop(end)
 
     def _done(self, ends: dict[int, int], sealing: Source, end: int) -> bool:
@@ -283,127 +280,18 @@ class Upkeep:
             for source_id, last in ends.items()
         )
 
-    def _name_of(self, series_id: int) -> str:
-        series = self._registry.get(series_id)
-        return series.name if series is not None else ""
+    # --- merging, dropping ------------------------------------------------------------------------------------------
 
-    def _take_block_id(self) -> int:
-        self._next_block += 1
-        return self._next_block - 1
+    def _merge_some(self, now_ms: int) -> bool:
+        busy, replaced = self._merger.step(now_ms)
+        self._doomed += replaced
+        return busy
 
-    def _share(self, block: Block) -> Block:
-        """The same block with its members in memory once, however many blocks have the same."""
-        members = self._shared.setdefault(block.members.pack(), block.members)
-        return Block(
-            *(block.id, block.source, block.level, block.start_ms, block.end_ms, block.count, block.bytes), members
-        )
-
-    # --- merging ----------------------------------------------------------------------------------------------------
-
-    def _merge_one(self, now_ms: int) -> bool:
-        for source in list(self._sources.values()):
-            windows: dict[int, list[Block]] = {}
-            for block in source.blocks:
-                if block.level == 0:
-                    windows.setdefault(block.start_ms // self._options.block_ms, []).append(block)
-            for window, blocks in windows.items():
-                complete = (window + 1) * self._options.block_ms + self._options.seal_after_ms <= now_ms
-                if len(blocks) < 2 or not complete or (source.id, window) in self._unmergeable:
-                    continue
-                if not self._merge(source, sorted(blocks, key=lambda block: block.start_ms)):
-                    self._unmergeable.add((source.id, window))
-                return True
-        return False
-
-    def _merge(self, source: Source, blocks: list[Block]) -> bool:
-        """False when the blocks cannot become one: a chunk cannot be read back, or their times overlap, also with other
-        rows (the clock was set back: which of them was written last must stay visible)."""
-        start_ms, end_ms = blocks[0].start_ms, max(block.end_ms for block in blocks)
-        with source.head.lock:
-            ids_there = {age for age, _, _ in source.spans(start_ms, end_ms)}
-        overlapping = any(first.end_ms >= second.start_ms for first, second in pairwise(blocks))
-        if overlapping or ids_there != {block.id for block in blocks}:
-            return False
-        lost = self._chunks.lost
-        ids = np.unique(np.concatenate([block.members.ids for block in blocks]))
-        times, values, _ = self._chunks.assemble(blocks, ids, start_ms, end_ms, keep=False)
-        if self._chunks.lost > lost:
-            return False
-        new = make_block(
-            block_id=self._take_block_id(),
-            source=source.id,
-            level=1,
-            times=times,
-            ids=ids,
-            values=values,
-            name_of=self._name_of,
-        )
-        if new is None:
-            return False
-        self._replace(source, blocks, new)
-        return True
-
-    def _replace(self, source: Source, blocks: list[Block], new: NewBlock) -> None:
-        self._disk.write_merged(new, blocks)
-        gone = {block.id for block in blocks}
-        with source.head.lock:
-            kept = [block for block in source.blocks if block.id not in gone]
-            source.set_blocks(sorted([*kept, self._share(new.block)], key=lambda block: block.start_ms))
-        self._doomed += blocks
-
-    # --- dropping ---------------------------------------------------------------------------------------------------
-
-    def _drop_old(self, now_ms: int) -> bool:
-        old = self._too_old(now_ms)
-        if not old and self._disk.used_bytes() > self._options.max_bytes:
-            old = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
-        old = old[:DROPS_AT_ONCE]
-        if not old:
-            return False
-        gone = {block.id for block in old}
-        dead = self._registry.ids()
-        for source in list(self._sources.values()):
-            with source.head.lock:  # a column is in the registry and in the head, or in neither
-                dead.difference_update(source.head.ids())
-            for block in source.blocks:
-                if block.id not in gone:
-                    dead.difference_update(block.members.ids.tolist())
-        for source in list(self._sources.values()):
-            with source.head.lock:
-                source.set_blocks(block for block in source.blocks if block.id not in gone)
-        self._registry.remove(dead)
+    def _drop_some(self, now_ms: int) -> bool:
+        old, dead = self._dropper.step(now_ms)
         self._doomed += old
         self._dead_series |= dead
-        return True
-
-    def _too_old(self, now_ms: int) -> list[Block]:
-        """The oldest first. Looked for every ten minutes or so, until there are none."""
-        self._rest_from_dropping -= 1
-        if self._rest_from_dropping > 0:
-            return []
-        before = min(now_ms, self._recorded_since(self._options.retention_ms)) - 1
-        before = min(before, now_ms - self._options.retention_ms - 1)
-        sources = list(self._sources.values())
-        old = [block for source in sources for block in source.blocks if block.end_ms <= before]
-        if not old:
-            self._rest_from_dropping = REST_FLUSHES
-        return sorted(old, key=_age)
-
-    def _recorded_since(self, span_ms: int) -> int:
-        """The latest time after which so much was recorded, by whatever source; gaps do not count."""
-        times = []
-        for source in list(self._sources.values()):
-            with source.head.lock:
-                times += source.spans(FIRST_MS, LAST_MS)
-        covered, edge = 0, LAST_MS
-        for _, low, high in sorted(times, key=lambda span: -span[2]):
-            if low >= edge:
-                continue
-            covered += min(high, edge) - low
-            if covered >= span_ms:
-                return low + covered - span_ms
-            edge = low
-        return FIRST_MS
+        return bool(old)
 
     def _delete_doomed(self) -> None:
         """What the last flush took out of memory goes from disk: a query under way has had ten seconds to read it."""
@@ -412,7 +300,3 @@ class Upkeep:
         self._disk.delete_blocks([block.id for block in self._doomed], self._dead_series)
         self._chunks.forget(self._doomed)
         self._doomed, self._dead_series = [], set()
-
-
-def _age(block: Block) -> tuple[int, int]:
-    return block.end_ms, block.id

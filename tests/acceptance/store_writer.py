@@ -19,7 +19,7 @@ STEP_MS = 5000
 WIDTH = 40
 SOURCES = ("a", "b", "c")
 # Short spans, so that sealing, merging and dropping are under way at any moment.
-OPTIONS = StoreOptions(seal_after_ms=120_000, keep_ms=40_000, block_ms=600_000, key_every=4)
+OPTIONS = StoreOptions(seal_after_ms=120_000, keep_ms=40_000, block_ms=600_000, long_block_ms=1_800_000, key_every=4)
 
 
 def value_at(time_ms: int, column: int) -> float:

@@ -174,7 +174,13 @@ def test_any_leaps_and_restarts(path: Path, seed: int) -> None:
     """Bit for bit what was there before a restart; the newest is found at any moment; nothing is refused."""
     generator = random.Random(seed)
     options = StoreOptions(
-        retention_ms=HOUR_MS, seal_after_ms=60_000, seal_after_rows=16, keep_ms=20_000, block_ms=300_000, key_every=3
+        retention_ms=HOUR_MS if seed % 2 else 4 * HOUR_MS,
+        seal_after_ms=60_000,
+        seal_after_rows=16,
+        keep_ms=20_000,
+        block_ms=300_000,
+        long_block_ms=1_200_000,
+        key_every=3,
     )
     series = [Labels.of({"__name__": "m", "n": str(number)}) for number in range(3)]
     time_ms = NOW

@@ -8,19 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.model.series import ABSENT, STALE, FloatArray
-from alerting.storage.codec import (
-    CONSTANT,
-    DELTA,
-    DELTA2,
-    OFFSET,
-    XOR,
-    Damaged,
-    choose,
-    decode,
-    decode_times,
-    encode,
-    encode_times,
-)
+from alerting.storage.codec import Damaged, decode, decode_times, encode, encode_times
+from alerting.storage.columns import CONSTANT, DELTA, DELTA2, OFFSET, XOR, choose
 
 any_bits = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack("<d", struct.pack("<Q", bits))[0])
 counters = st.integers(0, 10**12).map(float)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -14,12 +15,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT, STALE
+from alerting.storage import merging
 from alerting.storage.store import Store, StoreOptions
 from tests.alerting.storage.model import Model, answer, points, unrolled
 
 START = 1_700_000_000_000
 OPTIONS = StoreOptions(
-    seal_after_ms=60_000, seal_after_rows=16, keep_ms=20_000, block_ms=300_000, key_every=3, cache_bytes=20_000
+    seal_after_ms=60_000,
+    seal_after_rows=16,
+    keep_ms=20_000,
+    block_ms=100_000,
+    long_block_ms=500_000,
+    key_every=3,
+    cache_bytes=20_000,
 )
 SOURCES = ["a", "b", "c"]
 SERIES = [Labels.of({"__name__": f"m{number % 3}", "n": str(number)}) for number in range(6)]
@@ -31,6 +39,8 @@ frames = st.dictionaries(st.sampled_from(SERIES), values | any_bits, max_size=6)
 class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
+        self.pieces = patch.object(merging, "CELLS_AT_ONCE", 100)  # merges are under way at any moment
+        self.pieces.start()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "samples.db"
         self.now = START
@@ -43,6 +53,7 @@ class Histories(RuleBasedStateMachine):
             assert self.store.stats().chunks_lost == 0
             self.store.close()
             self.folder.cleanup()
+            self.pieces.stop()
 
     @rule(source=st.sampled_from(SOURCES), frame=frames, step=st.integers(1, 9000))
     def append(self, source: str, frame: dict[Labels, float], step: int) -> None:

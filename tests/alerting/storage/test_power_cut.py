@@ -29,7 +29,7 @@ SOURCES, WIDTH = ("a", "b", "c"), 12
 FLUSHES = 110
 SECTOR = 512  # what a disk writes whole, at the least
 PAGE = disk_module.PAGE
-OPTIONS = StoreOptions(seal_after_ms=100_000, keep_ms=30_000, block_ms=300_000, key_every=4)
+OPTIONS = StoreOptions(seal_after_ms=100_000, keep_ms=30_000, block_ms=200_000, long_block_ms=600_000, key_every=4)
 FOREVER = 1 << 60
 
 
@@ -105,6 +105,7 @@ def record(path: Path, first: int, flushes: int) -> list[Moment]:
                 assert head.append(START + number * STEP_MS, frame(number, source))
         assert store.flush(START + (first + 2 * flush + 1) * STEP_MS)
         acknowledged = first + 2 * flush + 1
+    assert {block.level for source in store._sources.values() for block in source.blocks} >= {1, 2}
     store.close()
     return moments
 

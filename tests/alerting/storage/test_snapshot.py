@@ -17,7 +17,7 @@ from alerting.storage.store import Store, StoreOptions
 from tests.alerting.storage.model import answer, bits
 
 NOW = 1_700_000_000_000
-OPTIONS = StoreOptions(seal_after_ms=60_000, keep_ms=20_000, block_ms=600_000)
+OPTIONS = StoreOptions(seal_after_ms=60_000, keep_ms=20_000, block_ms=600_000, long_block_ms=1_800_000)
 
 
 def fill(store: Store, first: int, count: int) -> None:

@@ -14,7 +14,9 @@ from alerting.storage.store import Store, StoreOptions
 
 START = 1_700_000_000_000
 STEP_MS, FRAMES, WIDTH = 5000, 3000, 20
-OPTIONS = StoreOptions(seal_after_ms=200_000, keep_ms=60_000, block_ms=1_000_000, cache_bytes=100_000)
+OPTIONS = StoreOptions(
+    seal_after_ms=200_000, keep_ms=60_000, block_ms=1_000_000, long_block_ms=4_000_000, cache_bytes=100_000
+)
 
 
 def test_all_at_once(tmp_path: Path) -> None:
@@ -65,5 +67,6 @@ def test_all_at_once(tmp_path: Path) -> None:
     assert not errors, errors
     levels = [block.level for source in store._sources.values() for block in source.blocks]
     assert 1 in levels
+    assert 2 in levels
     assert len(store.select([], START, written[0])) == 2 * WIDTH
     store.close()
