@@ -72,9 +72,11 @@ class Deliverer:
                     log.warning("the outbox cannot be read: %s", error)
                     await self._mend(error)
                     sleep_s = _AFTER_STORAGE_ERROR_S
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(sleep_s):
                         await self._wake.wait()
+                except TimeoutError:
+                    self._stay_ready()
         finally:
             self._loop = None
             await self._cancel()
@@ -171,6 +173,11 @@ class Deliverer:
         if loop is not None and callable(function):
             with suppress(RuntimeError):  # the loop has just been closed
                 loop.call_soon_threadsafe(function)
+
+    def _stay_ready(self) -> None:
+        """Failures do not announce themselves: the first message after a quiet month is as quick as the second."""
+        if any(self._urls.values()):
+            self._start_preparing()
 
     def _start_preparing(self) -> None:
         if self._preparing is None or self._preparing.done():

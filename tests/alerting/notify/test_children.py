@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,34 @@ async def test_a_child_stops_when_idle_and_comes_back(receiver: HttpReceiver) ->
         async with asyncio.timeout(5):
             while sender.children:  # noqa: ASYNC110 - a timer ends it
                 await asyncio.sleep(0.02)
+    await sender.close()
+
+
+async def test_a_child_that_was_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
+    started = tmp_path / "pids"
+    program = (
+        "import os, sys\n"
+        f"print(os.getpid(), file=open({str(started)!r}, 'a'))\n"
+        'for line in sys.stdin: print(\'{"outcome": "delivered"}\', flush=True)\n'
+    )
+    sender = ChildSender(command=(sys.executable, "-c", program))
+
+    async def killed() -> None:
+        os.kill(int(started.read_text().split()[-1]), signal.SIGKILL)
+        async with asyncio.timeout(5):
+            while not all(child.ended for child in sender._idle):  # noqa: ASYNC110 - the kernel tells, a moment later
+                await asyncio.sleep(0.01)
+
+    await sender.prepare()
+    await sender.prepare()
+    assert len(started.read_text().split()) == 1
+    await killed()
+    await sender.prepare()
+    assert sender.children == 1
+    assert len(started.read_text().split()) == 2
+    await killed()
+    assert await sender.send(Secret("json://x"), "t", "b", "info") == Delivery("delivered")
+    assert sender.children == 1
     await sender.close()
 
 

@@ -12,7 +12,8 @@ import pytest
 from alerting.clock import FakeClock
 from alerting.dispatch.dispatcher import Dispatcher
 from alerting.dispatch.store import open_database
-from alerting.notify.deliverer import Deliverer
+from alerting.notify.children import Limits
+from alerting.notify.deliverer import _LONGEST_SLEEP_S, Deliverer
 from alerting.notify.message import Message
 from alerting.notify.outbox import Outbox
 from alerting.notify.sender import Delivery, FakeSender
@@ -159,6 +160,23 @@ async def test_prepare_reaches_the_sender_and_is_harmless_before_the_start(scene
     async with scene.running() as running:
         await asyncio.to_thread(running.prepare)
         await until(lambda: scene.sender.prepared == 1)
+
+
+async def test_the_sender_is_kept_ready_while_there_is_somebody_to_tell(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerting.notify.deliverer._LONGEST_SLEEP_S", 0.01)
+    async with scene.running() as deliverer:
+        await until(lambda: scene.sender.prepared >= 3)
+        await deliverer.reload({"page-only": ()})
+        await asyncio.sleep(0.05)
+        before = scene.sender.prepared
+        await asyncio.sleep(0.1)
+        assert scene.sender.prepared == before
+
+
+def test_a_child_that_is_kept_ready_does_not_end_between() -> None:
+    assert Limits().idle_s > 1.5 * _LONGEST_SLEEP_S
 
 
 async def test_a_reload_is_refused_in_words_while_a_result_cannot_be_written(scene: Scene) -> None:
