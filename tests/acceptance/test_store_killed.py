@@ -16,6 +16,7 @@ from tests.acceptance.store_writer import OPTIONS, STEP_MS, WIDTH, value_at
 ROOT = Path(__file__).parents[2]
 START = 1_700_000_000_000
 KILLS = 10
+MOST_KILLS = 60  # on a machine so slow that it takes this many until a long block is written
 
 
 def run_and_kill(path: Path, first_ms: int, seconds: float) -> int:
@@ -36,8 +37,9 @@ def run_and_kill(path: Path, first_ms: int, seconds: float) -> int:
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "samples.db"
     generator = random.Random(9)
-    first, spans = START, []
-    for _ in range(KILLS):
+    first, spans, levels = START, list[tuple[int, int]](), set[int]()
+    while len(spans) < KILLS or 2 not in levels:
+        assert len(spans) < MOST_KILLS
         acknowledged = run_and_kill(path, first, generator.uniform(0.02, 0.5))
         spans.append((first, acknowledged))
         store = Store.open(path, OPTIONS, acknowledged)
@@ -52,6 +54,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
                 samples = dict(zip(data.times.tolist(), data.values.tolist(), strict=True))
                 missing = [ms for ms in wanted if samples.get(ms) != value_at(ms, column)]
                 assert not missing, f"{data.labels}: {len(missing)} of {len(wanted)} from {missing[0]} ms on"
+            levels |= {block.level for source in store._sources.values() for block in source.blocks}
             last = max(head.last_ms or 0 for head in (store.source(name) for name in "abc"))
         finally:
             store.close()
