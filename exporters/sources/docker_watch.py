@@ -31,6 +31,8 @@ MAX_CONTAINERS = 300
 MAX_GONE = 50
 # Containers that are inspected at the same time.
 LANES = 4
+# Seconds from one look at what events named to the next: a storm of events costs as much as twenty of them.
+LEAST_SECONDS = 0.05
 # A run that ended for lack of memory is counted by its event. Where none came (containerd before 1.5.11 with cgroup
 # version 2, https://github.com/containerd/containerd/issues/6323) the state that it left is counted.
 OOM_EVENT_SECONDS = 30.0
@@ -181,6 +183,7 @@ class ContainerWatch:
             await self._inspect(ids)
             self._publish()
             self._changed("container")
+            await asyncio.sleep(LEAST_SECONDS)
 
     def _take(self, told: Event) -> None:
         """Notes what only events say, and what has to be looked at."""
