@@ -19,6 +19,7 @@ pytestmark = pytest.mark.acceptance
 SERVICES = {
     "shop": {"kind": "http", "port": 80, "container": "web"},
     "data": {"kind": "redis", "port": 6379, "container": "db"},
+    "models": {"kind": "ollama", "port": 11434, "container": "llm"},
 }
 ROW = re.compile(r"(?m)^(\w+)(?:\{(.*)\})? (\S+)$")
 # From the end of a docker command to the page: the event, one inspection, nothing to wait for.
@@ -119,12 +120,13 @@ def test_run_kill_and_start_again(here: Here) -> None:
 def test_cpu_of_a_busy_container_is_counted_and_throttled(here: Here) -> None:
     here.daemon.run("busy", "--cpus", "0.2", "--", "sh", "-c", "while true; do :; done")
     labels = '{name="busy"}'
-    page = here.until(lambda page: page.get(f"container_cpu_cfs_throttled_periods_total{labels}", 0) >= 5, 5)
-    assert 0.05 < page['container_cpu_usage_seconds_total{name="busy",cpu="total"}'] < 2
-    assert page[f"container_cpu_cfs_throttled_seconds_total{labels}"] > 0.1
-    assert (
-        page[f"container_cpu_cfs_periods_total{labels}"] >= page[f"container_cpu_cfs_throttled_periods_total{labels}"]
-    )
+    page = here.until(lambda page: page.get(f"container_cpu_cfs_throttled_periods_total{labels}", 0) >= 5, 30)
+    periods = page[f"container_cpu_cfs_periods_total{labels}"]
+    # A fifth of each period of 0.1 s; how much longer it is held up is for the machine's other work to say.
+    used = page['container_cpu_usage_seconds_total{name="busy",cpu="total"}']
+    assert 0 < used < 0.02 * (periods + 5) * 2
+    assert page[f"container_cpu_cfs_throttled_seconds_total{labels}"] > 0
+    assert periods >= page[f"container_cpu_cfs_throttled_periods_total{labels}"]
 
 
 def test_out_of_memory(here: Here) -> None:
@@ -135,6 +137,18 @@ def test_out_of_memory(here: Here) -> None:
     here.docker("rm", "hungry")
     page = here.state("hungry", "missing")
     assert page['tierwatch_container_oom_killed{name="hungry"}'] == 1
+
+
+def test_one_that_fails_and_removes_itself(here: Here) -> None:
+    """``docker run --rm`` leaves nothing to look at; ``docker rm -f`` is somebody's will."""
+    died = 'tierwatch_container_wanted_died{name="web",service="shop"}'
+    here.daemon.run("web", "--rm", "--", "sh", "-c", "sleep 1; exit 3")
+    page = here.until(lambda page: page.get(died) == 1, 20)
+    assert page['tierwatch_container_exit_code{name="web"}'] == 3
+    here.daemon.run("web", "--", "sleep", "1000")
+    assert here.state("web", "running")[died] == 0
+    here.docker("rm", "-f", "web")
+    assert here.state("web", "missing")[died] == 0
 
 
 def test_unhealthy(here: Here) -> None:
@@ -193,6 +207,30 @@ def test_a_change_is_told_to_who_listens(here: Here) -> None:
     if (told := 'tierwatch_exporter_events_total{kind="container"}') in before:
         assert after[told] > before[told]
     assert after["tierwatch_docker_events_total"] > before["tierwatch_docker_events_total"]
+
+
+def test_requests_that_ollama_refuses_are_counted_from_its_log(here: Here) -> None:
+    """As a container that logs what Ollama does; it is made, ends and is started again."""
+    line = '[GIN] 2026/11/23 - 11:42:21 | 503 |   42.044125ms |       127.0.0.1 | POST     "/api/chat"'
+    follow = f"sleep 0.2; echo '{line}'; while test ! -e /tmp/more; do sleep 0.1; done; echo '{line}' >&2; sleep 1000"
+    refused = 'tierwatch_ollama_requests_total{service="models",code="503"}'
+
+    def count() -> float | None:
+        text = here.running.get().decode()
+        return next((float(row.split()[-1]) for row in text.splitlines() if row.startswith(refused)), None)
+
+    def until(wanted: float) -> None:
+        end = time.monotonic() + 40  # the follower may just have begun its longest pause
+        while count() != wanted:
+            assert time.monotonic() < end, (wanted, count())
+            time.sleep(0.1)
+
+    here.daemon.run("llm", "--", "sh", "-c", follow)
+    until(1)
+    here.docker("exec", "llm", "touch", "/tmp/more")
+    until(2)
+    here.docker("restart", "-t", "0", "llm")
+    until(4)
 
 
 def test_a_daemon_that_is_restarted(here: Here) -> None:
