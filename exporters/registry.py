@@ -136,6 +136,13 @@ TABLE: Mapping[str, Entry] = {
     "netclass": Entry(_roots("network:NetworkClass")),
     "netdev": Entry(_roots("network:NetworkTraffic")),
     "netstat": Entry(_roots("protocols:NetStat")),
+    "ollama_log": Entry(
+        lambda settings: _load("ollama_log:watched")(settings),
+        wanted=lambda settings: (
+            settings.docker_socket is not None
+            and any(service.kind == "ollama" and service.container for service in settings.services)
+        ),
+    ),
     "os": Entry(_roots("system:OsRelease")),
     "ports": Entry(
         lambda settings: _load("ports:PortAudit")(settings.roots, settings.services, settings.ports),

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dashboards import limits
 from dashboards.board import Section, Tile, note
 from dashboards.columns import Column
-from dashboards.queries import Query, pick, ratio
+from dashboards.queries import Query, pick, rate, ratio
 from dashboards.view import View
 from exporters.catalog import services as catalog
 
@@ -67,6 +67,21 @@ def ollama(view: View) -> list[Tile]:
             lines=count,
             width=6,
             decimals=0,
+        ),
+        house.graph(
+            "Requests to models",
+            note(
+                "Requests a second that Ollama answered, by HTTP status, from the log of its container.",
+                "503 is refused: its queue is full. Ollama tells nothing else of its queue. 500 is a model that failed.",
+                "OllamaRefuses tells it. Fewer clients, a smaller model, OLLAMA_NUM_PARALLEL. Nothing here: it runs in"
+                " no container that cluster.yaml names.",
+            ),
+            [Query(rate(catalog.OLLAMA_REQUESTS, scope), view.name("service", "code"))],
+            "reqps",
+            lines=3 * count,
+            by_node=False,
+            width=24,
+            height=7,
         ),
     ]
 

@@ -87,6 +87,13 @@ OLLAMA_MODEL_MISSING = _of("tierwatch_ollama_model_missing", "1 for each expecte
 OLLAMA_LOADED = _of("ollama_model_loaded", "1 for each model in memory.", "model")
 OLLAMA_SIZE = _of("ollama_model_size_bytes", "Memory that a loaded model takes.", "model")
 OLLAMA_VRAM = _of("ollama_model_vram_bytes", "The part of it that is GPU memory.", "model")
+OLLAMA_REQUESTS = _of(
+    "tierwatch_ollama_requests_total",
+    "Requests to its models that Ollama has answered since its log is read, by HTTP status; 503: refused, because too "
+    "many waited. Only where it runs in a container whose log Docker can read.",
+    "code",
+    kind="counter",
+)
 OLLAMA_GPU = _of("ollama_model_gpu_ratio", "Share of a loaded model that is in GPU memory, 0 to 1.", "model")
 
 COMFYUI_UP = _of("comfyui_up", "1 when ComfyUI answers.")

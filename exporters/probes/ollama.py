@@ -1,5 +1,5 @@
 """Ollama: does it answer, are the expected models there, do loaded ones run on the GPU. Nothing is ever generated:
-that would load a model."""
+that would load a model. How many requests wait it tells nobody; those it refuses, its log (collectors/ollama_log)."""
 
 from __future__ import annotations
 

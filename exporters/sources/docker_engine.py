@@ -1,4 +1,4 @@
-"""The one door to Docker Engine: five GET requests over its unix socket.
+"""The one door to Docker Engine: six GET requests over its unix socket.
 
 It goes through aiohttp, which the exporter has loaded for its pages, and not through the docker package: importing that
 one costs 8 MiB, a fifth of what the exporter may hold, and it blocks a thread for each request. Whoever may open the
@@ -152,6 +152,24 @@ class Engine:
         filters = quote(json.dumps({"type": ["container"], "event": list(ACTIONS)}, separators=(",", ":")))
         async with self._get(f"/events?filters={filters}", None) as answer:
             yield self._read_events(answer)
+
+    @asynccontextmanager
+    async def logs(self, container: str, since: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """What a container, by name or id, writes from ``since`` (seconds since the epoch) on, as it comes: pieces of
+        any length, in which the daemon's frames (eight bytes before each write) are left. Ends when the container does.
+        Raises EngineFailed, also where its logging driver cannot be read; NoSuchContainer."""
+        path = f"/containers/{quote(container, safe='')}/logs?follow=1&stdout=1&stderr=1&since={since:.9f}"
+        async with self._get(path, None, accept=(200, 404)) as answer:
+            if answer.status == 404:
+                raise NoSuchContainer(container)
+            yield self._read_log(answer)
+
+    async def _read_log(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            while data := await answer.content.readany():
+                yield data
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed("broken", f"the stream of a log broke: {error}") from error
 
     async def _read_events(self, answer: aiohttp.ClientResponse) -> AsyncIterator[Event]:
         text = EventText()

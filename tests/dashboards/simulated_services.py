@@ -141,10 +141,12 @@ async def _asked(key: str, service: Service, now: float) -> Verdict:
         verdict = await outcome(probe, 2.0)
         probe.close()
     assert verdict.state in (State.UP, State.DEGRADED), (key, verdict)
-    if service.kind != "nginx":
-        return verdict
     figures = Figures(key)
-    figures.add(catalog.CERTIFICATE_EXPIRY, now + 61 * 24 * HOUR)
+    if service.kind == "nginx":
+        figures.add(catalog.CERTIFICATE_EXPIRY, now + 61 * 24 * HOUR)
+    elif service.kind == "ollama":  # from its log, not from its probe
+        figures.add(catalog.OLLAMA_REQUESTS, 41_000, "200")
+        figures.add(catalog.OLLAMA_REQUESTS, 12, "503")
     return replace(verdict, rows={**verdict.rows, **figures.rows})
 
 

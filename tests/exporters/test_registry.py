@@ -15,7 +15,7 @@ from tests.exporters.support import settings
 def test_every_collector_can_be_made(tmp_path: Path) -> None:
     made = build(settings("vm", str(tmp_path)))
     recorded_elsewhere = {name for name in TABLE if name.startswith(("jetson_", "nvidia_", "pi_", "replay"))}
-    recorded_elsewhere |= {"containers", "events", "kernel_log", "ports", "services", "systemd"}
+    recorded_elsewhere |= {"containers", "events", "kernel_log", "ollama_log", "ports", "services", "systemd"}
     assert set(made) == set(TABLE) - recorded_elsewhere
 
 

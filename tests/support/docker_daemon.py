@@ -25,6 +25,9 @@ class DockerDaemon:
         self.asked: list[str] = []
         self.listened = asyncio.Event()
         """Set once somebody listens to the events."""
+        self.logs: dict[str, dict[asyncio.StreamWriter, asyncio.Event]] = {}
+        """Who follows a container's log, by the name it was asked by, and what ends it."""
+        self.queries: list[str] = []
         self._streams: set[asyncio.StreamWriter] = set()
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -39,6 +42,8 @@ class DockerDaemon:
             for writer in list(self._connections):
                 writer.close()
             self._server = None
+            for name in self.logs:
+                self.end(name)
         self.path.unlink(missing_ok=True)
         await asyncio.sleep(0)
 
@@ -62,7 +67,8 @@ class DockerDaemon:
             while request := await reader.readline():
                 while await reader.readline() not in (b"\r\n", b""):
                     pass
-                path = request.split()[1].decode().partition("?")[0]
+                path, _, query = request.split()[1].decode().partition("?")
+                self.queries.append(query)
                 self.asked.append(path)
                 if not await self._answer(path, writer):
                     break
@@ -102,7 +108,30 @@ class DockerDaemon:
             self._streams.add(writer)
             self.listened.set()
             await asyncio.sleep(3600)
+        if path.endswith("/logs") and any(
+            path == f"/containers/{one['Name'][1:]}/logs" for one in self.containers.values()
+        ):
+            await self._follow(path.split("/")[2], writer)
+            return False
         return self._reply(writer, *self._content(path))
+
+    async def _follow(self, name: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n\r\n")
+        ended = self.logs.setdefault(name, {})[writer] = asyncio.Event()
+        try:
+            await ended.wait()
+        finally:
+            self.logs[name].pop(writer, None)
+
+    def write(self, name: str, line: bytes) -> None:
+        """A line of a container's log to everybody who follows it, framed as the daemon does (API 1.24 and later)."""
+        for writer in self.logs.get(name, ()):
+            writer.write(b"\x02\0\0\0" + len(line + b"\n").to_bytes(4, "big") + line + b"\n")
+
+    def end(self, name: str) -> None:
+        """The container ended: its log does."""
+        for ended in self.logs.get(name, {}).values():
+            ended.set()
 
     def _content(self, path: str) -> tuple[int, object]:
         if path in ("/_ping", "/version"):
