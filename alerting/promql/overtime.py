@@ -6,7 +6,7 @@ Meaning and order of operations: promql/functions.go of Prometheus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -197,19 +197,31 @@ def _count_steps(window: Windows, marked: BoolArray) -> FloatArray:
     return (running[window.high] - running[after_first]).astype(np.float64)
 
 
-def _extreme(window: Windows, pick: Callable[[FloatArray, FloatArray], FloatArray]) -> FloatArray:
+def _extreme(window: Windows, pick: np.ufunc) -> FloatArray:
     """Smallest or largest value of every window: two overlapping spans of a power of two cover it."""
     counts = window.counts
-    longest = int(counts.max()) if counts.size else 0
-    spans = [window.samples.values]
-    while 2 ** len(spans) <= longest:
-        half = 2 ** (len(spans) - 1)
-        spans.append(pick(spans[-1][:-half], spans[-1][half:]))
+    if counts.shape[1] == 1:
+        return _extreme_of_each(window, pick)
     out = np.zeros(counts.shape)
-    level = np.frexp(np.maximum(counts, 1))[1] - 1
-    for exponent in range(len(spans)):
-        here = (level == exponent) & (counts > 0)
+    level = np.where(counts > 0, np.frexp(np.maximum(counts, 1))[1] - 1, -1)
+    span = window.samples.values  # of the spans of 2**exponent samples that begin at each sample
+    for exponent in range(int(level.max(initial=-1)) + 1):
+        if exponent:
+            half = 2 ** (exponent - 1)
+            span = pick(span[:-half], span[half:])
+        here = level == exponent
         if here.any():
-            span = spans[exponent]
             out[here] = pick(span[window.low[here]], span[window.high[here] - 2**exponent])
+    return out
+
+
+def _extreme_of_each(window: Windows, pick: np.ufunc) -> FloatArray:
+    """The same for one window a series: these do not overlap."""
+    out = np.zeros(window.low.shape)
+    rows = (window.counts[:, 0] > 0).nonzero()[0]
+    if len(rows):
+        ends = np.stack((window.low[rows, 0], window.high[rows, 0]), axis=1).reshape(-1)
+        if ends[-1] == len(window.samples.values):
+            ends = ends[:-1]
+        out[rows, 0] = pick.reduceat(window.samples.values, ends)[::2]
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from alerting.model.labels import Labels
 from alerting.model.series import STALE, SeriesData
 from alerting.promql import overtime, rates
 from alerting.promql.budget import Budget
-from alerting.promql.samples import Windows, from_series, windows
+from alerting.promql.samples import Samples, Windows, from_series, windows
 
 Row = list[tuple[int, float]]
 
@@ -156,3 +157,19 @@ def test_blocks_cover_every_window_once(monkeypatch: pytest.MonkeyPatch) -> None
     for places, index, here in overtime.blocks(window):
         assert index.size <= 2 * 60 or len(places) == 1 or index.size <= 4 * 50
         assert (here.sum(axis=1) == window.counts.reshape(-1)[places]).all()
+
+
+def test_the_greatest_of_long_windows_takes_no_memory_for_each_power_of_two() -> None:
+    count = 1 << 17
+    times = 1000 * np.arange(count, dtype=np.int64)
+    flat = Samples([Labels()], times, np.sin(times), np.array([0, count]))
+    ends = times[-20::10]
+    window = windows(flat, ends, int(times[-1]), ends, Budget(count))
+    tracemalloc.start()
+    try:
+        found, _ = overtime.max_over_time(window)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.tolist() == [[flat.values[: count - 19].max(), flat.values[: count - 9].max()]]
+    assert peak < 4 * flat.values.nbytes
