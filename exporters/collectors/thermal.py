@@ -10,9 +10,10 @@ from exporters.collector import Family, NoData
 from exporters.collectors.shape import Row, families
 from exporters.sources.files import Roots, attribute, entries, number
 
-# Below this a "temperature" is a driver's way to say that the sensor is off: -256 of a power-gated Jetson engine,
-# -273.15, or an error number read as thousandths. No board runs there.
+# Beyond these a "temperature" is a driver's way to say that the sensor is off: -256 of a power-gated Jetson engine,
+# -273.15, an error number read as thousandths, or the largest number there is. No board runs there.
 COLDEST_CELSIUS = -60.0
+HOTTEST_CELSIUS = 300.0
 
 _ENTRY = re.compile(r"(thermal_zone|cooling_device)(\d+)")
 
@@ -38,7 +39,7 @@ class ThermalZones:
             labels = (entry[2], attribute(f"{folder}/type") or "")
             if entry[1] == "thermal_zone":
                 millidegrees = number(f"{folder}/temp")
-                if millidegrees is not None and millidegrees / 1000 > COLDEST_CELSIUS:
+                if millidegrees is not None and COLDEST_CELSIUS < millidegrees / 1000 < HOTTEST_CELSIUS:
                     temperatures.append((labels, millidegrees / 1000))
                 continue
             for file, rows in (("cur_state", current), ("max_state", maximum)):

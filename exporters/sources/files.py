@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from math import isfinite
 
 from exporters.collector import CollectorFailed, NoData
 
@@ -99,9 +100,10 @@ def to_number(text: str | None) -> float | None:
     if not text:
         return None
     try:
-        return float(int(text, 16)) if text.startswith(("0x", "0X")) else float(text)
-    except ValueError:
+        value = float(int(text, 16)) if text.startswith(("0x", "0X")) else float(text)
+    except (ValueError, OverflowError):
         return None
+    return value if isfinite(value) else None
 
 
 # os instead of pathlib here: these run a few hundred times for each scrape, and a Path costs more than the call.

@@ -19,6 +19,21 @@ def test_a_gated_zone_has_no_temperature() -> None:
     assert found["node_cooling_device_max_state", "0", "pwm-fan"] == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "known"), [("2147483647", False), ("-256000", False), ("101500", True), ("-5000", True)]
+)
+def test_a_temperature_that_no_board_has_is_none(tmp_path: Path, text: str, known: bool) -> None:
+    zones = {"thermal_zone0": "40000", "thermal_zone1": text}
+    for name, millidegrees in zones.items():
+        folder = tmp_path / "class/thermal" / name
+        folder.mkdir(parents=True)
+        (folder / "type").write_text("cpu\n")
+        (folder / "temp").write_text(f"{millidegrees}\n")
+    found = samples(ThermalZones(Roots(sysfs=str(tmp_path))).collect())
+    assert (("node_thermal_zone_temp", "1", "cpu") in found) == known
+    assert found["node_thermal_zone_temp", "0", "cpu"] == 40
+
+
 def test_sensors_that_are_off_or_broken_have_no_reading() -> None:
     found = samples(HardwareMonitors(roots("pi")).collect())
     chip = "i2c_1_1_0040"

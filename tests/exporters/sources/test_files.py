@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporters.collector import CollectorFailed, NoData
-from exporters.sources.files import Roots, attribute, entries, number, read, read_bytes, real_path
+from exporters.sources.files import Roots, attribute, entries, number, read, read_bytes, real_path, to_number
 
 
 def test_missing_is_no_data_and_unreadable_is_a_failure(tmp_path: Path) -> None:
@@ -34,6 +34,11 @@ def test_an_attribute_is_optional(tmp_path: Path) -> None:
     assert number(f"{tmp_path}/word") is None
     assert number(f"{tmp_path}/none") is None
     assert number(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "9" * 400, "0x" + "f" * 400, "N/A", "0xzz"])
+def test_what_is_no_number_is_unknown(text: str) -> None:
+    assert to_number(text) is None
 
 
 def test_reads_are_bounded(tmp_path: Path) -> None:
