@@ -52,8 +52,8 @@ def kills(count: int, *, beside: bool, interval: str = "5s", restart: bool = Fal
 def main(words: Sequence[str]) -> None:
     if not can_tell():
         print(MISSING)
-    told, _ = kills(int(words[0]), beside=can_tell())
-    print(table("the process of a container is killed", told, "scrapes each 5 s, gathered for 0.3 s"))
+    told, _ = kills(int(words[0]) + 1, beside=can_tell())
+    print(table("the process of a container is killed", told.settled(), "scrapes each 5 s, gathered for 0.3 s"))
 
 
 if __name__ == "__main__":

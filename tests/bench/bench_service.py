@@ -67,8 +67,8 @@ def _theirs(node: Node, port: int) -> Iterator[None]:
 def main(words: Sequence[str]) -> None:
     if not can_tell():
         print(MISSING)
-    told = stops(int(words[0]), beside=can_tell())
-    print(table("a Redis stops", told, "scrapes each 5 s, gathered for 0.3 s"))
+    told = stops(int(words[0]) + 1, beside=can_tell())
+    print(table("a Redis stops", told.settled(), "scrapes each 5 s, gathered for 0.3 s"))
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ def _theirs(node: Node, systemd: RealSystemd) -> Iterator[None]:
 def main(words: Sequence[str]) -> None:
     if not can_tell():
         print(MISSING)
-    told, _ = kills(int(words[0]), beside=can_tell())
-    print(table("a systemd unit is killed", told, "scrapes each 5 s, gathered for 0.3 s"))
+    told, _ = kills(int(words[0]) + 1, beside=can_tell())
+    print(table("a systemd unit is killed", told.settled(), "scrapes each 5 s, gathered for 0.3 s"))
 
 
 if __name__ == "__main__":
