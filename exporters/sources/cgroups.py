@@ -183,14 +183,20 @@ def _memory_unified(path: str) -> Memory | None:
 
 
 def _blocks_unified(content: bytes | None) -> Mapping[str, Blocks]:
-    """``8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0``"""
+    """``8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0``. Some kernels forget the end of the line behind a device
+    that has nothing to tell: in ``8:16 8:0 rbytes=1 ...`` the counts are the last one's. A line in another form tells
+    nothing of its device."""
     found: dict[str, Blocks] = {}
     for line in (content or b"").decode("ascii", "replace").splitlines():
-        number, _, rest = line.partition(" ")
-        told = dict(word.partition("=")[::2] for word in rest.split())
-        if "rbytes" in told:
-            values = (int(told.get(key, "0")) for key in ("rbytes", "wbytes", "rios", "wios"))
-            found[number] = Blocks(*values)
+        words = line.split()
+        told = dict(word.split("=", 1) for word in words if "=" in word)
+        devices = [word for word in words if "=" not in word]
+        try:
+            values = [int(told[key]) for key in ("rbytes", "wbytes", "rios", "wios")]
+        except (KeyError, ValueError):
+            continue
+        if devices:
+            found[devices[-1]] = Blocks(*values)
     return found
 
 

@@ -59,6 +59,26 @@ def test_version_2(tmp_path: Path, group: str, inner: str) -> None:
     assert found.threads == 29
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("8:16 8:0 rbytes=5 wbytes=6 rios=1 wios=2 dbytes=0 dios=0\n", {"8:0": Blocks(5, 6, 1, 2)}),
+        ("8:0 rbytes=x wbytes=6 rios=1 wios=2\n8:1 rbytes=5 wbytes=6 rios=1 wios=2\n", {"8:1": Blocks(5, 6, 1, 2)}),
+        ("8:0 rbytes=5\n", {}),
+        ("8:0 cost.usage=5\n", {}),
+        ("", {}),
+    ],
+    ids=["a line that was not ended", "a word", "half", "others", "nothing"],
+)
+def test_disks_of_version_2(tmp_path: Path, text: str, told: dict[str, Blocks]) -> None:
+    places = Cgroups(unified(tmp_path, f"/docker/{ID}")).places(77, ID)
+    assert places is not None
+    write(Path(f"{places.blocks}/io.stat"), text)
+    found = usage(places, quota=False)
+    assert found is not None
+    assert (found.blocks, found.cpu) == (told, 185.266562)
+
+
 def test_version_1_as_recorded() -> None:
     places = Cgroups(roots(RECORDED)).places(RECORDED_PID, RECORDED_ID)
     assert places is not None
