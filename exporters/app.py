@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from config.daemon.footprint import give_back
 from config.daemon.log import event
 from exporters import registry
 from exporters.events import Events
@@ -21,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 # Seconds an idle connection is kept for the next scrape: longer than usual scrape intervals.
 KEEP_ALIVE = 75.0
+# Seconds between two times that free memory below what is in use goes back to the system: pages come and go, and what
+# stays is allocated between them.
+GIVE_BACK_SECONDS = 60.0
 
 
 class CannotListen(Exception):
@@ -53,6 +57,7 @@ class App:
         self._options = options
         self._cleanups: list[Callable[[], None]] = []
         self._web: web.AppRunner | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self.events: Events | None = None
         """What has changed on this node, after ``start``."""
 
@@ -87,14 +92,25 @@ class App:
         except OSError as error:
             await self.stop()
             raise CannotListen(f"cannot listen on {host}:{port}: {why(error)}") from error
+        self._tidying = asyncio.get_running_loop().create_task(_stay_small(), name="memory")
         host, port = self.address
         event(_log, logging.INFO, "listening", address=f"{host}:{port}", collectors=",".join(collectors))
 
     async def stop(self) -> None:
         """Finish what is being answered (3 s at most), stop listening, end what collectors have started."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.wait([self._tidying])
+            self._tidying = None
         if self._web is not None:
             await self._web.cleanup()
             self._web = None
         while self._cleanups:
             # These wait for threads and children to end.
             await asyncio.to_thread(self._cleanups.pop())
+
+
+async def _stay_small() -> None:
+    while True:
+        await asyncio.sleep(GIVE_BACK_SECONDS)
+        await asyncio.to_thread(give_back)

@@ -24,10 +24,10 @@ WATCHED: dict[str, dict[str, Any]] = {
 """Services of the inventory that are watched by their container or unit."""
 
 
-def start_containers(daemon: Dockerd) -> None:
-    """Eleven: eight that run, one whose health is asked, one that ends every 11 s (having run for longer than 10 s, it
-    is started again at once), one that the kernel kills every 14 s for want of memory."""
-    for number in range(7):
+def start_containers(daemon: Dockerd, apps: int = 7) -> None:
+    """``apps`` and one more that run, one whose health is asked, one that ends every 11 s (and is started again at
+    once, as it ran for longer than 10 s), one that the kernel kills every 14 s for want of memory."""
+    for number in range(apps):
         daemon.run(f"app{number}", "--label", f"com.docker.compose.service=app{number}", "--", "sleep", "1000000")
     daemon.run("web", "--restart", "always", "--", "sleep", "1000000")
     daemon.run("asked", "--health-cmd", "true", "--health-interval", "5s", "--", "sleep", "1000000")
@@ -69,7 +69,7 @@ class Life:
         # (seconds between, what happens)
         self._habits: tuple[tuple[float, Callable[[], object]], ...] = (
             (10.0, self._write),
-            (15.0, self._job),
+            (60.0, self._job),
             (30.0, self._kill_unit),
             (45.0, services.restart_sessions),
             (60.0, self._kill_container),
