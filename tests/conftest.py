@@ -17,13 +17,18 @@ settings.load_profile("tierwatch")
 # Recorded trees, thousands of folders without a test.
 collect_ignore = ["fixtures", "golden", "promql", "rules"]
 
-# Files with a test that says how soon something must happen, closer than a busy machine allows, or what it costs.
+# Files with a test, or tests by the begin of their name, that say how soon something must happen, closer than a busy
+# machine allows, or what it costs, or that compare two looks at this machine.
 TIMED = (
-    "tests/bench/",
-    "tests/acceptance/test_containers.py",
-    "tests/acceptance/test_exporter_peers.py",
+    "tests/bench/test_bench_aggregator.py",
+    "tests/bench/test_bench_promql.py",
+    "tests/bench/test_bench_scrape.py",
+    "tests/bench/test_containers_budget.py",
+    "tests/bench/test_exporter_budget.py",
+    "tests/acceptance/test_exporter_peers.py::test_every_series_of_node_exporter_on_this_machine",
     "tests/acceptance/test_exporter_second_opinion.py",
-    "tests/acceptance/test_probes_real.py",
+    "tests/acceptance/test_probes_real.py::test_redis_that_stops",
+    "tests/acceptance/test_probes_real.py::test_postgresql_that_stops",
     "tests/acceptance/test_service_events.py",
     "tests/acceptance/test_vanished_node.py",
     "tests/alerting/scrape/test_listener.py",

@@ -22,8 +22,9 @@ SERVICES = {
     "models": {"kind": "ollama", "port": 11434, "container": "llm"},
 }
 ROW = re.compile(r"(?m)^(\w+)(?:\{(.*)\})? (\S+)$")
-# From the end of a docker command to the page: the event, one inspection, nothing to wait for.
-AT_ONCE = 0.5
+# From the end of a docker command to the page: the event and one inspection, which take a tenth of a second where there
+# is nothing else to do. Without the event it would be ten seconds.
+AT_ONCE = 3.0
 
 Page = dict[str, float]
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.exporter_process import ExporterProcess, exporter
 from tests.support import real_services
+from tests.support.machine import slack
 
 pytestmark = pytest.mark.acceptance
 INVENTORY = """\
@@ -86,13 +87,13 @@ def test_services_of_a_node(tmp_path: Path) -> None:
                 until_service(0.3)
                 begun = time.monotonic()
                 page = node.get().decode()
-                assert time.monotonic() - begun < 0.5, "a scrape waits for no service"
+                assert time.monotonic() - begun < 0.3 + slack(), "a scrape waits for no service"
                 assert secret not in page
                 assert 'redis_up{service="cache"} 1.0' in page
                 assert f'backup_last_size_bytes{{service="backup",files="{tmp_path}/*.dump"}} 1.0' in page
                 stopped = time.monotonic()
                 server.terminate()
-                assert until_service(2.0), "nobody was told"
+                assert until_service(5.0), "nobody was told"
                 assert state(node, "cache") == "down"
-                assert time.monotonic() - stopped < 0.7
+                assert time.monotonic() - stopped < 0.5 + slack()
                 assert 'redis_up{service="cache"} 0.0' in node.get().decode()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.far_cluster import far_cluster
+from tests.support.machine import slack
 
 pytestmark = pytest.mark.acceptance
 
@@ -30,9 +31,9 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         # A node that vanishes without a word.
         vanished = time.monotonic()
         wire.gone = {wire.node(1)}
-        down = cluster.until_told(1, 8.0)
+        down = cluster.until_told(1, 20.0)
         assert down.json["title"].startswith("DOWN N1")
-        assert down.at - vanished < 5.0
+        assert down.at - vanished < 5.0 + slack()
         assert cluster.aggregator.own_metric("tierwatch_nodes_gone_total") == 1
         wire.gone = set()
         assert cluster.until_told(2, 20.0).json["title"].startswith("RESOLVED")
@@ -41,8 +42,8 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         # The exporter dies and stays dead.
         killed = time.monotonic()
         cluster.kill_exporter(1)
-        assert cluster.until_told(3, 12.0).json["title"].startswith("DOWN N1")
-        assert told.posts[2].at - killed < 9.0
+        assert cluster.until_told(3, 20.0).json["title"].startswith("DOWN N1")
+        assert told.posts[2].at - killed < 9.0 + slack()
         cluster.start_exporter(1)
         assert cluster.until_told(4, 20.0).json["title"].startswith("RESOLVED")
         cluster.until_open(4)
@@ -50,7 +51,7 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         # The switch dies: one message, not four.
         wire.gone = {wire.node(at) for at in range(1, 5)}
         all_gone = time.monotonic()
-        assert "ClusterUnreachable" in cluster.until_told(5, 9.0).json["title"]
-        assert told.posts[4].at - all_gone < 6.0
+        assert "ClusterUnreachable" in cluster.until_told(5, 20.0).json["title"]
+        assert told.posts[4].at - all_gone < 6.0 + slack()
         time.sleep(2.0)
         assert len(told.posts) == 5, told.titles()
