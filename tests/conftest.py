@@ -20,11 +20,7 @@ collect_ignore = ["fixtures", "golden", "promql", "rules"]
 # Files with a test, or tests by the begin of their name, that say how soon something must happen, closer than a busy
 # machine allows, or what it costs, or that compare two looks at this machine.
 TIMED = (
-    "tests/bench/test_bench_aggregator.py",
-    "tests/bench/test_bench_promql.py",
-    "tests/bench/test_bench_scrape.py",
-    "tests/bench/test_containers_budget.py",
-    "tests/bench/test_exporter_budget.py",
+    "tests/bench/",
     "tests/acceptance/test_exporter_peers.py::test_every_series_of_node_exporter_on_this_machine",
     "tests/acceptance/test_exporter_second_opinion.py",
     "tests/acceptance/test_probes_real.py::test_redis_that_stops",
@@ -40,6 +36,7 @@ TIMED = (
     "tests/exporters/test_lanes.py",
     "tests/exporters/test_runner.py",
 )
+NOT_TIMED = ("tests/bench/test_bench_beside_prometheus.py", "tests/bench/test_bench_told.py")
 # Files whose tests use the same fixed addresses.
 ONE_AFTER_THE_OTHER = ("tests/acceptance/test_demo.py",)
 MOST_WORKERS = 8
@@ -53,7 +50,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.nodeid.startswith(TIMED):
+        if item.nodeid.startswith(TIMED) and not item.nodeid.startswith(NOT_TIMED):
             item.add_marker(pytest.mark.timed)
         if not _can_run_apart(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
