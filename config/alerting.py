@@ -5,7 +5,7 @@ Routing, grouping and inhibition keep Alertmanager's keys and meaning; delivery 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -110,6 +110,8 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timing: Timing = Timing()
     storage: StorageSettings = StorageSettings()
     limits: Limits = Limits()
+    compression: Literal["auto", "always", "never"] = "auto"
+    """Of the pages that are scraped. ``auto``: from addresses that are not of a private network."""
     external_url: str = ""
     external_labels: dict[str, str] = {}
     """Whose samples and alerts these are, for whoever gets them: as in Prometheus, never in the own store."""

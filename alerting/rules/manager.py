@@ -27,7 +27,7 @@ NOTE_EVERY_MS = 60_000  # how often the store hears that the states are still tr
 LEARNING_LIMIT_MS = 120_000  # how long a start waits for the sources before it judges without them
 JUMP_MS = 10_000  # the wall clock moved this much more or less than time passed: it was set, or the machine slept
 SETTLE_MS = 30_000  # how long the sources have after that, before missing data means anything
-MAX_SLEEP_S = 1.0  # a clock that jumps back must not make the loop sleep for hours
+MAX_SLEEP_S = 5.0  # a clock that jumps back must not make the loop sleep for hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class RuleManager:
         now_ms = self._clock.now_ms()
         waits = [group.slot(now_ms) + group.interval_ms - now_ms for group in self._groups]
         waits += [end_ms - now_ms for group in self._groups if (end_ms := group.timeout_ms(now_ms)) is not None]
-        return max(0.001, min(waits, default=1000) / 1000)
+        return max(0.001, min(waits, default=MAX_SLEEP_S * 1000) / 1000)
 
     def _asked_for(self) -> list[Job]:
         """What was asked for with ``evaluate_now``; it does not wait for the groups that are due."""

@@ -141,9 +141,10 @@ class PageReader:
     def compact(self) -> IntArray | None:
         """Forget series that long left the page once they outnumber the live ones. Returns the old slots in their
         new order, None when nothing was done."""
-        live = self._layout.slots.tolist()
-        if len(self.labels) <= 2 * len(live) + _SLOTS_SPARE and len(self._heads) <= 4 * len(live) + _SLOTS_SPARE:
+        count = len(self._layout.slots)
+        if len(self.labels) <= 2 * count + _SLOTS_SPARE and len(self._heads) <= 4 * count + _SLOTS_SPARE:
             return None
+        live = self._layout.slots.tolist()
         new_slot = {old: new for new, old in enumerate(live)}
         self.labels = [self.labels[old] for old in live]
         self._slot_of = {labels: slot for slot, labels in enumerate(self.labels)}

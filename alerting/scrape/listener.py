@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from alerting.scrape.events import MAX_BYTES_A_SECOND, EventStats, Message, Numbers, Reader, StreamError
-from alerting.scrape.http import EventSource, HostGone, NoStream, ScrapeError
+from alerting.scrape.source import EventSource, HostGone, NoStream, ScrapeError
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ TOGETHER_S = 1.2
 # How late our own timer may be before we were asleep, not the node.
 LATE_S = 0.25
 BACKOFF_S = (0.5, 5.0)
-# An exporter without a stream may be upgraded some day.
-UNSUPPORTED_S = 60.0
+# An exporter without a stream may be upgraded some day: asked after a minute, then after four times as long, at most.
+UNSUPPORTED_S = (60.0, 960.0)
 
 
 class Scraped(Protocol):
@@ -104,29 +104,32 @@ class Listener:
 
     async def _run(self) -> None:
         least, most = BACKOFF_S
-        wait = least
+        wait, unsupported = least, UNSUPPORTED_S[0]
         while True:
             began = asyncio.get_running_loop().time()
-            longest = most
+            hopeful = False
             try:
                 await self._listen()
+                hopeful = True
             except NoStream as error:
                 if not self._unsupported:
                     log.info("%s: polled only: %s", self._name, error)
                 self._unsupported_is(True)
-                wait = longest = UNSUPPORTED_S
             except StreamError as error:
                 log.warning("%s: the stream of events is given up: %s", self._name, error)
-                wait = longest = UNSUPPORTED_S
             except ScrapeError as error:
                 log.debug("%s: no stream of events: %s", self._name, error)
+                hopeful = True
             except Exception:
                 log.exception("%s: the stream of events failed in an unforeseen way", self._name)
-                wait = longest = UNSUPPORTED_S
-            if longest == most and asyncio.get_running_loop().time() - began > 2 * most:
-                wait = least  # it held for a while
-            await self._pause(wait * (0.5 + self._room.jitter()), hopeful=longest == most)
-            wait = min(2 * wait, longest) if longest == most else least
+            if asyncio.get_running_loop().time() - began > 2 * most:
+                wait, unsupported = least, UNSUPPORTED_S[0]  # it held for a while
+            if not hopeful:
+                await self._pause(unsupported * (0.5 + self._room.jitter()), hopeful=False)
+                wait, unsupported = least, min(4 * unsupported, UNSUPPORTED_S[1])
+                continue
+            await self._pause(wait * (0.5 + self._room.jitter()), hopeful=True)
+            wait = min(2 * wait, most)
 
     async def _pause(self, seconds: float, *, hopeful: bool) -> None:
         """Wait before the next try; when ``hopeful``, not longer than until the node answers a scrape."""

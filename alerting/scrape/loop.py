@@ -21,9 +21,9 @@ from alerting.clock import Clock
 from alerting.model.series import ABSENT, IntArray
 from alerting.scrape import schedule
 from alerting.scrape.exposition import Page, PageReader
-from alerting.scrape.http import Body, PageSource, ScrapeError, inflate
 from alerting.scrape.line import Metadata, PageError
 from alerting.scrape.report import OnScrape, ScrapeReport, ScrapeStats, TargetView
+from alerting.scrape.source import Body, PageSource, ScrapeError, inflate
 from alerting.scrape.targets import Target
 from alerting.storage.ports import FrameWriter, StorageError
 
@@ -72,6 +72,8 @@ class Surroundings:
     clock: Clock
     on_scrape: OnScrape
     stats: ScrapeStats = field(default_factory=ScrapeStats)
+    places: int = 1
+    """See ``schedule.places``."""
 
 
 class TargetLoop:
@@ -122,13 +124,12 @@ class TargetLoop:
     async def run(self) -> None:
         """Scrape for ever."""
         clock = self._around.clock
-        interval = self._interval_ms()
-        early = await self._pause(schedule.first_delay_ms(self.target.name, interval) / 1000)
+        early = await self._pause(schedule.first_delay_ms(self._offset_ms(), self._interval_ms()) / 1000)
         await self._guarded(None, early=early)
         last: int | None = None
         while True:
             now = clock.now_ms()
-            planned = schedule.next_ms(self.target.name, self._interval_ms(), now, last)
+            planned = schedule.next_ms(self._offset_ms(), self._interval_ms(), now, last)
             early = await self._pause((planned - now) / 1000)
             if early and not self._gone:
                 await asyncio.sleep(self._bucket.take(time.monotonic()))
@@ -136,6 +137,9 @@ class TargetLoop:
             if not early:
                 last = planned
             await self._guarded(None if early else planned, early=early)
+
+    def _offset_ms(self) -> int:
+        return schedule.offset_ms(self.target.name, self._interval_ms(), self._around.places)
 
     def _interval_ms(self) -> int:
         return max(1, round(self.target.interval * 1000))
@@ -200,7 +204,9 @@ class TargetLoop:
         try:
             try:
                 async with asyncio.timeout(None) as self._fetching:
-                    body = await self._around.pages.fetch(target.url, timeout, target.limits.body_bytes)
+                    body = await self._around.pages.fetch(
+                        target.url, timeout, target.limits.body_bytes, gzip=target.gzip
+                    )
             except TimeoutError as error:
                 raise ScrapeError(self._gone) from error
             finally:

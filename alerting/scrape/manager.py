@@ -10,11 +10,12 @@ from typing import Any
 
 from alerting.clock import Clock
 from alerting.scrape.events import EventStats
-from alerting.scrape.http import EventSource, PageSource
 from alerting.scrape.line import Metadata
 from alerting.scrape.listener import Listener, Room
 from alerting.scrape.loop import Surroundings, TargetLoop
 from alerting.scrape.report import OnScrape, ScrapeReport, ScrapeStats, TargetView
+from alerting.scrape.schedule import places
+from alerting.scrape.source import EventSource, PageSource
 from alerting.scrape.targets import Target
 from alerting.storage.ports import FrameWriter
 
@@ -78,6 +79,7 @@ class ScrapeManager:
 
     def start(self, targets: Sequence[Target]) -> None:
         """Begin scraping. Every target has its first scrape within about a second."""
+        self._around.places = places(len(targets))
         for target in targets:
             self._launch(target)
         self._first_round = [running.loop.tried for running in self._running.values()]
@@ -89,6 +91,7 @@ class ScrapeManager:
         Same name, page and labels count as the same target: a new interval or limit does not end its series.
         """
         wanted = {target.name: target for target in targets}
+        self._around.places = places(len(wanted))
         leaving = [
             name
             for name, running in self._running.items()

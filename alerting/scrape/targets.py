@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from alerting.model.labels import Labels
 from config.alerting import Alerting, Limits
@@ -21,7 +22,8 @@ class Target:
     """One page to fetch. ``labels`` are put on every series and hold ``job`` and ``instance``.
 
     ``interval``, ``timeout`` and ``patience`` in seconds. ``patience``: for how long a target that was up may fail
-    before it is down. ``events``: URL of its stream of events, empty when it cannot have one.
+    before it is down. ``events``: URL of its stream of events, empty when it cannot have one. ``gzip``: whether its
+    page may come compressed.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Target:
     limits: Limits
     patience: float = 0.0
     events: str = ""
+    gzip: bool = False
 
     @property
     def job(self) -> str:
@@ -98,4 +101,10 @@ def _target(alerting: Alerting, job: str, address: str, metrics: Metrics, labels
         limits=alerting.limits,
         patience=NODE_PATIENCE_S if job == NODE_JOB else 0.0,
         events=f"{metrics.scheme}://{instance}/events" if job == NODE_JOB else "",
+        gzip=_compressed(alerting.compression, address),
     )
+
+
+def _compressed(wish: str, address: str) -> bool:
+    """``auto``: in one's own network packing costs a board more than a page without it costs the line."""
+    return wish == "always" or (wish == "auto" and not ip_address(address).is_private)

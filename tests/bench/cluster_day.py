@@ -18,7 +18,7 @@ from alerting.rules.expressions import evaluate_with
 from alerting.rules.group import RunningGroup, Surroundings
 from alerting.rules.load import load_rules
 from alerting.scrape.exposition import PageReader
-from alerting.scrape.schedule import offset_ms
+from alerting.scrape.schedule import offset_ms, places
 from alerting.scrape.targets import NODE_JOB, Target, targets_of
 from alerting.storage.store import Store
 from config.load import load
@@ -38,9 +38,9 @@ _REPORTS = (
 class ScrapedNode:
     """One target and its columns."""
 
-    def __init__(self, target: Target, store: Store, seed: int) -> None:
+    def __init__(self, target: Target, store: Store, offset_ms: int, seed: int) -> None:
         self.name = target.labels.get("node")
-        self.offset_ms = offset_ms(target.name, STEP_MS)
+        self.offset_ms = offset_ms
         self._reader = PageReader(target.limits, target.attach)
         self._writer = store.source(f"scrape/{target.name}")
         self._reports = [self._writer.column(target.labels.replace(__name__=name)) for name in _REPORTS]
@@ -72,7 +72,8 @@ class ClusterDay:
         self._pages = pages
         config = load(CONFIG, {})
         targets = [target for target in targets_of(config) if target.job == NODE_JOB]
-        self._nodes = [ScrapedNode(target, store, seed) for seed, target in enumerate(targets)]
+        offsets = [offset_ms(target.name, STEP_MS, places(len(targets))) for target in targets]
+        self._nodes = [ScrapedNode(targets[n], store, offsets[n], seed=n) for n in range(len(targets))]
         self._nodes.sort(key=lambda node: node.offset_ms)
         self._place = {name: place for place, name in enumerate(nodes())}
         around = Surroundings(evaluate_with(Engine(store)), store, default_interval_ms=STEP_MS)

@@ -20,10 +20,12 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class OnePage(asyncio.Protocol):
-    """As much of HTTP as a scraper needs: every request for /metrics gets the next page, others 404."""
+    """As much of HTTP as a scraper needs: every request for /metrics gets the next page, compressed when it may be,
+    others 404."""
 
-    def __init__(self, answers: list[bytes]) -> None:
-        self._answers = answers
+    def __init__(self, plain: list[bytes], packed: list[bytes]) -> None:
+        self._plain = plain
+        self._packed = packed
         self._at = 0
         self._seen = b""
         self._transport: asyncio.WriteTransport
@@ -39,25 +41,30 @@ class OnePage(asyncio.Protocol):
             if not wanted.startswith(b"GET /metrics "):
                 self._transport.write(NOT_FOUND)
                 continue
-            self._transport.write(self._answers[self._at % len(self._answers)])
+            answers = self._packed if b"gzip" in wanted else self._plain
+            self._transport.write(answers[self._at % len(answers)])
             self._at += 1
 
 
-def answers(step_s: float) -> list[bytes]:
+def answers(step_s: float) -> tuple[list[bytes], list[bytes]]:
+    """The pages as they are, and compressed."""
     page = LivingPage(PEER_PAGE, apart_s=APART_S, step_s=step_s, seed=1)
-    found = []
-    for row in page.next_values(PAGES):
-        body = gzip.compress(page.text(row), 6)
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Encoding: gzip\r\n"
-        found.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return found
+    plain = [page.text(row) for row in page.next_values(PAGES)]
+    return [_answer(body) for body in plain], [
+        _answer(gzip.compress(body, 6), "Content-Encoding: gzip\r\n") for body in plain
+    ]
+
+
+def _answer(body: bytes, field: str = "") -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n{field}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def serve(targets: int, step_s: float) -> None:
-    pages = answers(step_s)
+    plain, packed = answers(step_s)
     loop = asyncio.get_running_loop()
     servers = [
-        await loop.create_server(lambda: OnePage(pages), f"127.10.{number // 250}.{number % 250 + 1}", 0)
+        await loop.create_server(lambda: OnePage(plain, packed), f"127.10.{number // 250}.{number % 250 + 1}", 0)
         for number in range(targets)
     ]
     sys.stdout.write(json.dumps([server.sockets[0].getsockname() for server in servers]) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,15 +15,16 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 class HostileServer:
     """``behaviour`` may be exchanged at any time. ``sent`` counts bytes, ``requests`` the heads that came."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, scheme: str = "http") -> None:
         self.behaviour = behaviour
+        self.scheme = scheme
         self.requests: list[str] = []
         self.connections = 0
         self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/metrics"
+        return f"{self.scheme}://127.0.0.1:{self.port}/metrics"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -39,16 +41,18 @@ class HostileServer:
 
 
 @asynccontextmanager
-async def hostile(behaviour: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[HostileServer]:
+async def hostile(
+    behaviour: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HostileServer]:
     """A server on a free port of a loopback address. What still hangs at the end is cut."""
-    server = HostileServer(behaviour)
+    server = HostileServer(behaviour, "http" if tls is None else "https")
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(server.serve(reader, writer))
         tasks.add(task)
 
-    listener = await asyncio.start_server(accept, host, 0)
+    listener = await asyncio.start_server(accept, host, 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

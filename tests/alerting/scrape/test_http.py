@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from alerting.scrape.http import Body, HttpPages, ScrapeError, inflate
+from alerting.scrape.http import HttpPages
+from alerting.scrape.source import Body, ScrapeError, inflate
 from tests.support import hostile_server as hs
 
 LIMIT = 1_000_000
@@ -103,7 +104,7 @@ async def test_a_good_page_and_what_was_asked() -> None:
         assert server.connections == 1
         head = server.requests[0]
     assert "X-Prometheus-Scrape-Timeout-Seconds: 2.5\r\n" in head
-    assert "Accept-Encoding: gzip\r\n" in head
+    assert "Accept-Encoding: identity\r\n" in head
     assert "User-Agent: Tierwatch/1.2\r\n" in head
     assert "text/plain;version=0.0.4" in head
 

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from alerting.scrape import listener as module
-from alerting.scrape.http import HostGone, HttpPages, NoStream, ScrapeError
+from alerting.scrape.http import HttpPages
 from alerting.scrape.listener import Listener, Room
+from alerting.scrape.source import HostGone, NoStream, ScrapeError
 from exporters.app import App, Options
 from exporters.registry import TABLE
 from tests.exporters.support import only, settings

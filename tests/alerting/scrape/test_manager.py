@@ -14,10 +14,11 @@ from alerting.clock import SystemClock
 from alerting.model.labels import Labels
 from alerting.model.series import FloatArray
 from alerting.scrape import loop as loop_module
-from alerting.scrape.http import Body, HttpPages, ScrapeError
+from alerting.scrape.http import HttpPages
 from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.report import ScrapeReport
 from alerting.scrape.schedule import TOLERANCE_MS, offset_ms
+from alerting.scrape.source import Body, ScrapeError
 from alerting.scrape.targets import Target
 from alerting.storage.ports import StorageError
 from config.alerting import Limits
@@ -34,7 +35,7 @@ class Pages:
         self.answers = answers
         self.asked: list[tuple[str, float]] = []
 
-    async def fetch(self, url: str, timeout: float, body_bytes: int) -> Body:  # noqa: ASYNC109
+    async def fetch(self, url: str, timeout: float, body_bytes: int, *, gzip: bool = False) -> Body:  # noqa: ASYNC109
         self.asked.append((url, timeout))
         await asyncio.sleep(0)
         answers = self.answers[url]
@@ -111,7 +112,7 @@ async def test_a_frame_holds_the_page_and_the_report_of_the_scrape() -> None:
 async def test_planned_frames_stand_on_the_targets_place_in_the_interval() -> None:
     async with running(Pages(a=[b"x 1\n"]), target(interval=1.0)) as run:
         await run.until(lambda: len(run.writer().times) >= 5, 10)
-        place = offset_ms("node/a", 1000)
+        place = offset_ms("node/a", 1000, places=1)
         late = [(time - place) % 1000 for time in run.writer().times[1:]]
     # A machine that is busy wakes late now and then; what is on time is on the millisecond.
     assert late.count(0) >= 1
@@ -287,7 +288,7 @@ async def test_a_full_store_makes_the_target_unknown_or_down_never_silently_fine
 
 
 class Faulty(Pages):
-    async def fetch(self, url: str, timeout: float, body_bytes: int) -> Body:  # noqa: ASYNC109
+    async def fetch(self, url: str, timeout: float, body_bytes: int, *, gzip: bool = False) -> Body:  # noqa: ASYNC109
         raise ZeroDivisionError
 
 

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.scrape import loop as loop_module
-from alerting.scrape.http import Body, ScrapeError
 from alerting.scrape.schedule import Bucket
+from alerting.scrape.source import Body, ScrapeError
 from tests.alerting.scrape.test_manager import Pages, Running, running, target
 
 
 class Slow(Pages):
     """The second page and all after it never come."""
 
-    async def fetch(self, url: str, timeout: float, body_bytes: int) -> Body:  # noqa: ASYNC109
+    async def fetch(self, url: str, timeout: float, body_bytes: int, *, gzip: bool = False) -> Body:  # noqa: ASYNC109
         if len(self.asked) >= 1:
             self.asked.append((url, timeout))
             await asyncio.sleep(timeout)
             raise ScrapeError("late")
-        return await super().fetch(url, timeout, body_bytes)
+        return await super().fetch(url, timeout, body_bytes, gzip=gzip)
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ async def test_gone_ends_the_waiting_for_another_try_and_the_waiting_for_the_nex
 
 async def test_a_thousand_events_in_a_second_are_few_scrapes_and_the_last_one_sees_the_end() -> None:
     class Counting(Pages):
-        async def fetch(self, url: str, timeout: float, body_bytes: int) -> Body:  # noqa: ASYNC109
+        async def fetch(self, url: str, timeout: float, body_bytes: int, *, gzip: bool = False) -> Body:  # noqa: ASYNC109
             self.asked.append((url, timeout))
             return Body(f"x {state}\n".encode(), gzip=False)
 
