@@ -174,18 +174,19 @@ _TEXT = st.text(max_size=30) | st.sampled_from(
 )
 
 
-@given(texts=st.lists(_TEXT, min_size=5, max_size=5), number=st.integers(1, 12), ended=st.booleans())
+@given(texts=st.lists(_TEXT, min_size=6, max_size=6), number=st.integers(1, 12), ended=st.booleans())
 def test_whatever_alerts_say_a_message_is_bounded_plain_and_has_its_link(
     cluster: Cluster, texts: list[str], number: int, ended: bool
 ) -> None:
-    name, node, service, summary, action = texts
+    name, node, service, summary, action, site = texts
     notes = {"summary": summary, "action": action}
     alerts = tuple(
         alert(name, n, 5 if ended else None, notes, node=node, service=service, n=str(n), severity="critical")
         for n in range(number)
     )
     what = notice(resolved=alerts, reason="resolved") if ended else notice(*alerts, hidden=alerts)
-    message = compose(what, cluster, NOW, external_url=LINK, zone=UTC)
+    message = compose(what, cluster, NOW, external_url=LINK, external_labels={"site": site}, zone=UTC)
+    assert "\nFrom site=" in message.body
     assert 0 < len(message.title) <= TITLE_CHARACTERS
     assert len(message.body) <= BODY_CHARACTERS
     assert message.body.endswith(LINK)
