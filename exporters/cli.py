@@ -94,7 +94,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help=f"where Docker is asked about containers; default: {DOCKER_SOCKET}",
     )
-    found.add_argument("--collector.textfile.directory", dest="textfile", metavar="DIR", help="folder of *.prom files")
+    found.add_argument(
+        "--collector.textfile.directory",
+        dest="textfile",
+        default=os.environ.get("TIERWATCH_TEXTFILE_DIRECTORY") or None,
+        metavar="DIR",
+        help="folder of *.prom files; default: $TIERWATCH_TEXTFILE_DIRECTORY, else none",
+    )
     found.add_argument(
         "--collector.filesystem.mount-points-exclude",
         dest="mount_points",

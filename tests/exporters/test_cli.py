@@ -62,6 +62,20 @@ def test_the_environment_and_the_host_name_choose_the_node(monkeypatch: pytest.M
     assert listen == (look_up(CONFIG, "PI41").address, 9191)
 
 
+@pytest.mark.parametrize(
+    ("environment", "words", "folder"),
+    [("", [], None), ("/a", [], "/a"), ("/a", ["--collector.textfile.directory", "/b"], "/b")],
+    ids=["none", "environment", "option"],
+)
+def test_where_textfiles_are(
+    monkeypatch: pytest.MonkeyPatch, environment: str, words: list[str], folder: str | None
+) -> None:
+    monkeypatch.setenv("TIERWATCH_TEXTFILE_DIRECTORY", environment)
+    monkeypatch.setattr("exporters.cli.look_up_in_child", look_up)
+    options = parser().parse_args(["--config", str(CONFIG), "--node", "PI41", *words])
+    assert prepare(options)[0].textfile_directory == folder
+
+
 def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporters.cli.look_up_in_child", look_up)
     words = ["--config", str(CONFIG), "--node", "PI41"]
