@@ -7,15 +7,20 @@ from exporters.probes.verdict import Reason, degraded, down
 from exporters.probes.web import WebProbe, failed
 
 _STATUS = "x-minio-server-status"
+# It lives and takes no more requests, in S3's words; a 503 without them is none of its own.
+_TOO_MANY = (b"<Code>SlowDown", b"<Code>TooManyRequests<", b"<Code>Busy<")
+_WORDS = 1024
 
 
 class Minio(WebProbe):
     async def ask(self) -> Reason | None:
-        live = await self.get(f"{self.base}/minio/health/live", prefix=0)
+        live = await self.get(f"{self.base}/minio/health/live", prefix=_WORDS)
         if live.status in (403, 404):
             return await self._other()
         if live.headers.get(_STATUS) == "offline":
             raise down(Reason.OFFLINE)
+        if live.status == 503 and any(code in live.body for code in _TOO_MANY):
+            raise degraded(Reason.QUEUE_FULL)
         if live.status != 200:
             raise failed(live)
         cluster = await self.get(f"{self.base}/minio/health/cluster", prefix=0)

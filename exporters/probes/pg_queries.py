@@ -16,9 +16,15 @@ _LAG = (
     "WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
     "ELSE greatest(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp())) END"
 )
+# A replica that has lost its primary is not behind: it has played all that it got. That it is to stream is a setting
+# (12 and later), which pg_monitor may read and others do not see.
+_CUT = (
+    "(pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver) "
+    "AND EXISTS (SELECT FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> ''))::int"
+)
 _STATEMENTS = (
     f"SELECT pg_is_in_recovery()::int, {_LAG}, extract(epoch FROM pg_postmaster_start_time()), "  # noqa: S608
-    "current_setting('max_connections'), current_setting('superuser_reserved_connections')",
+    f"current_setting('max_connections'), current_setting('superuser_reserved_connections'), {_CUT}",
     "SELECT coalesce(state, 'none'), count(*), "
     "max(extract(epoch FROM now() - xact_start)) FROM pg_stat_activity "
     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1",
@@ -46,26 +52,28 @@ def number(text: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``slots``: connections that ordinary users may have; ``used``: those there are; ``lag`` in seconds."""
+    """``slots``: connections that ordinary users may have; ``used``: those there are; ``lag`` in seconds. ``cut``: a
+    replica that gets nothing from its primary."""
 
     answers: Sequence[Sequence[Row]]
     replica: bool
     lag: float | None
     slots: float
     used: float
+    cut: bool = False
 
     @classmethod
     def of(cls, answers: Sequence[Sequence[Row]]) -> Reading:
         """Raises Unwell when the answer has another shape than asked."""
-        if len(answers) != len(_STATEMENTS) or len(answers[0]) != 1 or len(answers[0][0]) != 5:
+        if len(answers) != len(_STATEMENTS) or len(answers[0]) != 1 or len(answers[0][0]) != 6:
             raise down(Reason.UNEXPECTED)
-        replica, lag, _, most, reserved = (number(value) for value in answers[0][0])
+        replica, lag, _, most, reserved, cut = (number(value) for value in answers[0][0])
         used = sum(number(row[1]) or 0 for row in answers[1])
-        return cls(answers, bool(replica), lag, (most or 0) - (reserved or 0), used)
+        return cls(answers, bool(replica), lag, (most or 0) - (reserved or 0), used, bool(cut))
 
     def tell(self, figures: Figures) -> None:
         general, activity, databases, standbys, slots = self.answers
-        _, lag, started, most, reserved = (number(value) for value in general[0])
+        _, lag, started, most, reserved, _ = (number(value) for value in general[0])
         figures.add(catalog.PG_IS_REPLICA, 1.0 if self.replica else 0.0)
         figures.add(catalog.PG_LAG, lag)
         figures.add(catalog.PG_START, started)

@@ -103,6 +103,8 @@ class PostgreSql(Probe):
             figures.add(catalog.PG_SIZE, size, name)
         if reading.slots and reading.used >= CROWDED * reading.slots:
             return Reason.SATURATED
+        if reading.cut:
+            return Reason.REPLICA_LINK
         if reading.replica and reading.lag is not None and reading.lag > LAG_SECONDS:
             return Reason.REPLICA_LAG
         return None

@@ -43,7 +43,7 @@ from tests.exporters.probes.servers import (
 HOUR = 3600.0
 _MODELS = [*(f"model-{number}:latest" for number in range(14)), "llama3.2:3b", "codellama:7b", "gpt-oss:20b"]
 _PG = (
-    rows(("0", "0", "1795330000.5", "100", "3"))
+    rows(("0", "0", "1795330000.5", "100", "3", "0"))
     + rows(("active", "6", "1.5"), ("idle", "21", None), ("idle in transaction", "2", "340"))
     + rows(
         ("16384", "app", "7", "100200", "230", "30000", "4000000", "2", "120000000", "12345"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 import pwd
 import shutil
@@ -166,8 +167,16 @@ class Postgres:
 
     def access(self, *lines: str) -> None:
         """Who may connect how over TCP (pg_hba.conf)."""
-        text = "local all all trust\n" + "\n".join(lines) + "\n"
+        text = "local all all trust\nlocal replication all trust\n" + "\n".join(lines) + "\n"
         (self.data / "pg_hba.conf").write_text(text)
+
+    def standby(self) -> Postgres:
+        """A copy of this one, which runs, that follows it."""
+        other = copy.copy(self)
+        other.data, other.port = self.folder / "standby", free_port()
+        source = ("-h", str(self.folder), "-p", str(self.port), "-U", "owner")
+        self._run("pg_basebackup", "-D", str(other.data), *source, "-R", "-c", "fast", "--no-sync")
+        return other
 
     def psql(self, sql: str) -> str:
         options = ("-h", str(self.folder), "-p", str(self.port), "-U", "owner", "-d", "postgres", "-qAtc", sql)

@@ -74,8 +74,8 @@ async def test_a_password_is_not_sent_in_the_open(tmp_path: Path) -> None:
     assert (verdict.state, verdict.reason) == (State.DEGRADED, Reason.CREDENTIALS_REFUSED)
 
 
-def general(replica: str, lag: str | None) -> bytes:
-    return rows((replica, lag, "1795430000.5", "20", "3"))
+def general(replica: str, lag: str | None, cut: str = "0") -> bytes:
+    return rows((replica, lag, "1795430000.5", "20", "3", cut))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def general(replica: str, lag: str | None) -> bytes:
         (general("0", "0") + rows(("active", "10", "1")), None),
         (general("1", "300") + rows(), Reason.REPLICA_LAG),
         (general("1", "3") + rows(), None),
+        (general("1", "0", cut="1") + rows(), Reason.REPLICA_LINK),
         (general("1", None) + rows(), None),
     ],
 )

@@ -177,6 +177,10 @@ async def test_minio() -> None:
     verdict = await ask("minio", healing)
     assert (verdict.state, verdict.reason) == (DEGRADED, Reason.HEALING)
     assert figure(verdict, catalog.MINIO_HEALING) == 2.0
+    busy = "<?xml version='1.0'?><Error><Code>{}</Code><Message>Please reduce your request rate</Message></Error>"
+    for code in ("SlowDown", "TooManyRequests", "Busy"):
+        assert await judged("minio", {live: Page(busy.format(code), 503)}) == (DEGRADED, Reason.QUEUE_FULL)
+    assert await judged("minio", {live: Page("<html>backend away", 503)}) == (DOWN, Reason.HTTP_STATUS)
     partly = {live: Page(), cluster: Page("", x_minio_server_status="iam-offline")}
     assert await judged("minio", partly) == (DEGRADED, Reason.OFFLINE)
 
