@@ -208,12 +208,13 @@ def _knows_its_time(expr: nodes.Expr) -> bool:
 
 
 def _fixed_at(expr: nodes.Expr, time_ms: int) -> nodes.Expr:
-    """The expression with @ on every selector and subquery that has none; what is inside of a subquery stays."""
+    """The expression with @ on every selector and subquery that has none, or ``start()`` or ``end()``, which are that
+    time; what is inside of a subquery stays."""
     match expr:
         case nodes.VectorSelector() | nodes.Subquery():
-            return expr if expr.at is not None else replace(expr, at=time_ms)
+            return expr if isinstance(expr.at, int) else replace(expr, at=time_ms)
         case nodes.MatrixSelector(selector):
-            return expr if selector.at is not None else replace(expr, selector=replace(selector, at=time_ms))
+            return expr if isinstance(selector.at, int) else replace(expr, selector=replace(selector, at=time_ms))
         case nodes.Call(_, args):
             return replace(expr, args=tuple(_fixed_at(argument, time_ms) for argument in args))
         case nodes.Binary(_, left, right):

@@ -47,6 +47,8 @@ RIGHT = [
     "eval_fail instant at 1m metric * on () metric\n expected_fail_regexp duplicate series",
     "eval instant at 1m vector(scalar(metric))\n {} NaN",
     "eval instant at 1m Inf\n +Inf",
+    'eval instant at 1m metric{a="x"} @ end()\n metric{a="x"} 2',
+    'eval instant at 1m sum_over_time(metric{a="x"}[2m:1m] @ start())\n {a="x"} 3',
     'eval range from 0 to 2m step 2m metric\n {"metric", "a"="x"} 1 3\n {__name__="metric",a=`y`} 4 5',
 ]
 
