@@ -24,6 +24,7 @@ from tests.support import hostile_server as hs
 from tests.support.aggregator import Aggregator, write_config
 from tests.support.browser import browser
 from tests.support.node_page import PAGE, NodePage
+from tests.support.peers import lacking
 from tests.support.receiver import HttpReceiver
 
 pytestmark = pytest.mark.acceptance
@@ -353,7 +354,7 @@ def own_mounts(script: str) -> tuple[str, ...]:
     """Runs the rest of the command in a mount namespace of its own, after ``script``; skips where that is forbidden."""
     words = ("unshare", "--mount", "--map-root-user", "--user") if os.getuid() else ("unshare", "--mount")
     if shutil.which("unshare") is None or subprocess.run([*words, "true"], check=False).returncode:
-        pytest.skip("mount namespaces are not allowed here")
+        lacking("mount namespaces are not allowed here")
     return (*words, "sh", "-c", f'{script} && exec "$@"', "sh")
 
 

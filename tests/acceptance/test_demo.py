@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import ROOT
+from tests.support.peers import ROOT, lacking
 
 pytestmark = pytest.mark.acceptance
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.acceptance
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A home of its own for the demo's state, so that a person's running demo is not disturbed by its socket."""
     if not _free():
-        pytest.skip("a demo or something else already listens on 127.0.1.1:9191")
+        lacking("127.0.1.1:9191 is not free: a demo or something else listens there")
     yield {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     assert _left_over(tmp_path) == []
 

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-
-from tests.support.peers import need
+from tests.support.peers import lacking, need
 
 IMAGE = "tierwatch:test"
 TOOLS = ("cat", "dd", "echo", "false", "rm", "sh", "sleep", "tail", "test", "touch", "true")
@@ -93,7 +91,7 @@ def _may_mount() -> bool:
 def dockerd() -> Iterator[Dockerd]:
     """A daemon with ``IMAGE`` in it. The test is skipped where none can run; in CI a missing one fails it."""
     if not _may_mount():
-        pytest.skip("dockerd needs root and the right to mount (CAP_SYS_ADMIN), and this machine does not give it")
+        lacking("dockerd needs root and the right to mount (CAP_SYS_ADMIN), and this machine does not give it")
     program, busybox = need("dockerd"), need("busybox")
     # Not under pytest's folder: the path of a unix socket has at most 107 characters.
     with TemporaryDirectory(prefix="tw-docker-") as name:

@@ -32,5 +32,5 @@ def need(program: str) -> str:
 def lacking(reason: str) -> NoReturn:
     """Ends a test for which this machine has not what it takes: skipped with the reason; in CI it fails."""
     if os.environ.get("CI"):
-        pytest.fail(f"{reason}, and CI must have it")
+        pytest.fail(f"{reason}: in CI this may not be skipped")
     pytest.skip(reason)

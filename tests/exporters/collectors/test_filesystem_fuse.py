@@ -15,6 +15,7 @@ from exporters.collectors.filesystem import FileSystems
 from exporters.sources.files import Roots
 from exporters.sources.mounts import Asker
 from tests.exporters.support import samples
+from tests.support.peers import lacking
 
 MNT_FORCE, MNT_DETACH = 1, 2
 
@@ -25,14 +26,14 @@ def dead_mount(tmp_path: Path) -> Iterator[Path]:
     try:
         channel = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        pytest.skip(f"/dev/fuse: {error.strerror}")
+        lacking(f"/dev/fuse: {error.strerror}")
     libc = ctypes.CDLL(None, use_errno=True)
     place = tmp_path / "dead"
     place.mkdir()
     options = f"fd={channel},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     if libc.mount(b"dead", bytes(place), b"fuse", 6, options.encode()) != 0:
         os.close(channel)
-        pytest.skip(f"mounting needs privileges: {os.strerror(ctypes.get_errno())}")
+        lacking(f"mounting needs privileges: {os.strerror(ctypes.get_errno())}")
     yield place
     # The force wakes whoever sleeps there.
     assert libc.umount2(bytes(place), MNT_FORCE | MNT_DETACH) == 0
