@@ -72,7 +72,8 @@ def ollama(view: View) -> list[Tile]:
             "Requests to models",
             note(
                 "Requests a second that Ollama answered, by HTTP status, from the log of its container.",
-                "503 is refused: its queue is full. Ollama tells nothing else of its queue. 500 is a model that failed.",
+                "503 is refused: its queue is full. Ollama tells nothing else of its queue. 500 is a model that"
+                " failed.",
                 "OllamaRefuses tells it. Fewer clients, a smaller model, OLLAMA_NUM_PARALLEL. Nothing here: it runs in"
                 " no container that cluster.yaml names.",
             ),
