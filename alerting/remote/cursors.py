@@ -52,11 +52,10 @@ class Cursors:
         self._database.close()
 
     def _begun(self, now_ms: int) -> int:
+        found = self._database.rows("SELECT begun_ms FROM destinations WHERE id = ?", (self._destination,))
+        if found:  # and nothing to write, for which a full disk may have no room
+            return int(found[0][0])
         with self._database.transaction() as connection:
-            known = "SELECT begun_ms FROM destinations WHERE id = ?"
-            found = connection.execute(known, (self._destination,)).fetchall()
-            if found:
-                return int(found[0][0])
             connection.execute("INSERT INTO destinations VALUES (?, ?)", (self._destination, now_ms))
             old = "SELECT id FROM destinations WHERE id != ? ORDER BY begun_ms DESC LIMIT -1 OFFSET ?"
             for (gone,) in connection.execute(old, (self._destination, DESTINATIONS - 1)).fetchall():

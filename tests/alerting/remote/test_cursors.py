@@ -5,9 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from alerting.remote import cursors
 from alerting.remote.cursors import Cursors
 from alerting.storage.database import Database
+from alerting.storage.ports import StorageError
+from tests.support.no_room import no_room
 
 
 def opened(folder: Path, destination: str = "there", now_ms: int = 1000) -> closing[Cursors]:
@@ -54,3 +58,14 @@ def test_damage_while_running_keeps_what_is_known(tmp_path: Path) -> None:
         first.save({"a": 6})
     with opened(tmp_path, now_ms=3000) as second:
         assert (second.begun_ms, second.load()) == (1000, {"a": 6})
+
+
+def test_a_known_destination_goes_on_where_the_disk_is_full(tmp_path: Path) -> None:
+    with opened(tmp_path) as first:
+        first.save({"a": 5})
+    with no_room():
+        again = Cursors(tmp_path / "remote.db", "there", 3000)
+        assert (again.begun_ms, again.load()) == (1000, {"a": 5})
+        with pytest.raises(StorageError):
+            again.save({"a": 6})
+        again.close()

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import logging
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from alerting.storage import database as database_module
 from alerting.storage.database import Database, DatabaseDamaged
 from alerting.storage.ports import StorageError
 from alerting.storage.reader import Reader
+from tests.support.no_room import no_room
 
 NOW = 1_700_000_000_000
 FIRST = "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
@@ -221,17 +219,6 @@ def test_what_is_in_memory_is_written_at_the_end_when_it_can_be(tmp_path: Path) 
         database = Database(path, [FIRST], now_ms=NOW)
         assert database.rows("SELECT count(*) FROM note") == [(kept,)]
         database.close()
-
-
-@contextmanager
-def no_room() -> Iterator[None]:
-    """No file of this process grows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
