@@ -212,6 +212,22 @@ def test_a_lost_node_shows(wounded: Store) -> None:
     assert tiers == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 0.5}
 
 
+def test_the_services_of_a_lost_node_are_unknown_and_its_flows_cut(tmp_path: Path) -> None:
+    """Everywhere on the dashboards: it was watched, and now nobody knows."""
+    store = fill(CONFIG, tmp_path, silent="AGX0")
+    try:
+        (services,) = targets(by_title("tierwatch-tier-2", "Services"))
+        levels = {(labels["node"], labels["service"]): values for labels, values in rows_of(ask(store, services, ".+"))}
+        assert levels["AGX0", "ollama"][0] == 2.0
+        assert set(levels["AGX0", "ollama"][-10:]) == {1.0}, "not a gap, not down, not fine"
+        assert set(levels["ORIN0", "ollama"]) == {3.0}
+        (flows,) = targets(by_title("tierwatch-overview", "Request flows over time"))
+        now = {labels["flow"]: values[-1] for labels, values in rows_of(ask(store, flows, ""))}
+        assert now == {"Chat": 0.2, "Image generation": 1.0, "Code analysis": 0.0, "Monitoring": 1 - 1 / 7}
+    finally:
+        store.close()
+
+
 def test_a_lost_node_is_marked(wounded: Store) -> None:
     """From the moment it stopped answering, on the overview and on its own dashboard, and on no other's."""
     for uid, node, marked in (("overview", "", True), ("node", SILENT, True), ("node", "PI51", False)):

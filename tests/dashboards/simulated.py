@@ -19,7 +19,8 @@ from alerting.model.labels import Labels
 from alerting.model.series import ABSENT
 from alerting.notify.stats import ReceiverStats
 from alerting.promql.engine import Engine
-from alerting.promql.value import Matrix
+from alerting.promql.inspect import metric_names
+from alerting.promql.value import Matrix, Vector
 from alerting.rules.definitions import AlertingRule, RecordingRule, Rule
 from alerting.rules.load import load_rules
 from alerting.rules.manager import Stats as RuleStats
@@ -188,11 +189,25 @@ def _evaluate(store: Store, config: Config) -> None:
     rules = [rule for group in load_rules(config.rule_paths()) for rule in group.rules]
     for rule in rules:
         if isinstance(rule, RecordingRule):
-            _keep(store, rule, {**rule.labels, "__name__": rule.name})
+            keep = _keep_each if rule.name in metric_names(rule.expr) else _keep
+            keep(store, rule, {**rule.labels, "__name__": rule.name})
     for rule in rules:
         if isinstance(rule, AlertingRule):
             labels = {name: template.text for name, template in rule.labels.items()}
             _keep(store, rule, {**labels, "alertname": rule.name, "alertstate": "firing", "__name__": "ALERTS"})
+
+
+def _keep_each(store: Store, rule: Rule, labels: Mapping[str, str]) -> None:
+    """As ``_keep``, step by step, for a rule that reads what it recorded before."""
+    writer = store.source(f"{rule.name} {labels.get('severity')}")
+    for time in range(START_S, END_S + 1, STEP_S):
+        value = Engine(store).instant(rule.expr, time * 1000).value
+        assert isinstance(value, Vector)
+        found = [(writer.column(series.merged(labels)), number) for series, number in value]
+        row = np.full(writer.width, ABSENT)
+        for column, number in found:
+            row[column] = number
+        assert writer.append(time * 1000, row)
 
 
 def _keep(store: Store, rule: Rule, labels: Mapping[str, str]) -> None:
