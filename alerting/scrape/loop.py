@@ -10,7 +10,6 @@ be gone (``gone``) gets no patience: it was silent for longer than that takes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
@@ -85,10 +84,12 @@ class TargetLoop:
         self.tried = asyncio.Event()
         self._writer = writer
         self._around = around
-        self._wake = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
         self._reader = PageReader(target.limits, target.attach)
         self._columns: IntArray = np.empty(0, np.int64)
         self._report_labels = [target.labels.replace(__name__=name) for name in _REPORTS]
+        self._reports: list[int] = []
         self._live = 0
         self._bucket = schedule.Bucket(_EARLY_BURST, _EARLY_PER_S, _EARLY_GAP_S)
         self._gone = ""
@@ -97,13 +98,15 @@ class TargetLoop:
     def gone(self, reason: str) -> None:
         """The machine does not answer, says somebody who knows: the scrape under way, or one made now, has failed."""
         self._gone = reason
-        self._wake.set()
+        self.wake()
         if self._fetching is not None:
             self._fetching.reschedule(asyncio.get_running_loop().time())
 
     def wake(self) -> None:
         """Scrape as soon as possible; also after a scrape that is under way, which may have seen too little."""
-        self._wake.set()
+        self._woken = True
+        if self._sleep is not None:
+            _end(self._sleep)
 
     def change(self, target: Target) -> None:
         """New interval, timeout or limits for the same target; its history goes on."""
@@ -133,7 +136,7 @@ class TargetLoop:
             early = await self._pause((planned - now) / 1000)
             if early and not self._gone:
                 await asyncio.sleep(self._bucket.take(time.monotonic()))
-                self._wake.clear()
+                self._woken = False
             if not early:
                 last = planned
             await self._guarded(None if early else planned, early=early)
@@ -146,12 +149,16 @@ class TargetLoop:
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; True when woken before the end."""
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
-        woken = self._wake.is_set()
-        self._wake.clear()
+        if seconds > 0 and not self._woken:
+            loop = asyncio.get_running_loop()
+            self._sleep = loop.create_future()
+            timer = loop.call_later(seconds, _end, self._sleep)
+            try:
+                await self._sleep
+            finally:
+                timer.cancel()
+                self._sleep = None
+        woken, self._woken = self._woken, False
         return woken
 
     async def _guarded(self, planned: int | None, *, early: bool) -> None:
@@ -252,7 +259,8 @@ class TargetLoop:
                 self._around.stats.internal_errors += 1
                 attempt.page, attempt.error = None, f"not stored: {full}"
         page, error = attempt.page, attempt.error
-        reports = [self._writer.column(labels) for labels in self._report_labels]
+        if not self._reports:
+            self._reports = [self._writer.column(labels) for labels in self._report_labels]
         row = np.full(self._writer.width, ABSENT)
         samples = added = 0
         gone = self._live
@@ -261,7 +269,7 @@ class TargetLoop:
             samples, added, gone = page.samples, page.added, page.gone
             if self._live == 0:
                 added = len(page.slots)
-        row[reports] = (float(page is not None), attempt.seconds, samples, samples, added)
+        row[self._reports] = (float(page is not None), attempt.seconds, samples, samples, added)
         self._live = 0 if page is None else len(page.slots)
         if not self._writer.append(attempt.time_ms, row):
             self._around.stats.refused_frames += 1
@@ -330,3 +338,8 @@ class TargetLoop:
         """The metrics a rule may want to look at now."""
         names = self._reader.names(page.changed) if page is not None and not up_changed else frozenset()
         return names | self._reader.names() | {_UP} if up_changed else names
+
+
+def _end(sleep: asyncio.Future[None]) -> None:
+    if not sleep.done():
+        sleep.set_result(None)

@@ -98,6 +98,7 @@ class Head:
         self._count = 0
         self._index = {labels: column for column, (_, labels) in enumerate(columns)}
         self._ids = [series_id for series_id, _ in columns]
+        self._id_array: IdArray = np.array(self._ids, np.uint32)  # of _ids, or of fewer: replaced when asked for
         self._column_of = {series_id: column for column, series_id in enumerate(self._ids)}
         self._newest = newest
         self._slots = [newest.take_slot() for _ in columns]
@@ -193,7 +194,9 @@ class Head:
 
     def rows_now(self) -> Rows:
         """Those since the clock was last set back; no copy. The caller holds the lock."""
-        ids = np.array(self._ids, np.uint32)
+        if len(self._id_array) != len(self._ids):
+            self._id_array = np.array(self._ids, np.uint32)
+        ids = self._id_array
         return Rows(self._first, ids, self._times[: self._count], self._values[: self._count, : len(ids)])
 
     def oldest(self) -> Rows:
