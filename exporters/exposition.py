@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from config.daemon.log import event
@@ -48,7 +48,7 @@ class Renderer:
         whole node must not become invalid because two sources disagree.
         """
         out: list[str] = []
-        told = merge(families)
+        told = merge(families, self._complain)
         for metric, rows in told:
             known = self._known.get(metric.name)
             if known is None or (known.metric is not metric and known.metric != metric):
@@ -71,7 +71,8 @@ class Renderer:
         return "".join(out).encode("utf-8", "replace")
 
     def _complain(self, name: str, fault: str) -> None:
-        """A sample that cannot be written is a fault of its collector's; the page goes on without it."""
+        """A sample that cannot be written is a fault of its collector's or of a textfile's; the page goes on without
+        it."""
         if name not in self._faults and len(self._faults) < MAX_FAULTS:
             self._faults.add(name)
             event(_log, logging.ERROR, "sample left out", metric=name, error=fault)
@@ -83,8 +84,11 @@ def head(metric: Metric) -> str:
     return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.kind}\n"
 
 
-def merge(families: Iterable[Family]) -> list[tuple[Metric, Sequence[tuple[tuple[str, ...], float]]]]:
-    """Rows by metric in the order of first appearance, without empty families and without equal series."""
+def merge(
+    families: Iterable[Family], complain: Callable[[str, str], None]
+) -> list[tuple[Metric, Sequence[tuple[tuple[str, ...], float]]]]:
+    """Rows by metric in the order of first appearance, without empty families and without equal series. ``complain``
+    is given the name of a metric and why some of it is left out."""
     found: dict[str, tuple[Metric, Sequence[tuple[tuple[str, ...], float]]]] = {}
     for family in families:
         metric, rows = family.metric, family.rows
@@ -93,12 +97,14 @@ def merge(families: Iterable[Family]) -> list[tuple[Metric, Sequence[tuple[tuple
         known = found.get(metric.name)
         if known is not None:
             if known[0].labels != metric.labels or known[0].kind != metric.kind:
+                complain(metric.name, "told twice, with other labels or another type; the first stands")
                 continue
             metric, rows = known[0], [*known[1], *rows]
         if len(rows) > 1 and len({labels for labels, _ in rows}) != len(rows):
             first: dict[tuple[str, ...], float] = {}
             for labels, value in rows:
                 first.setdefault(labels, value)
+            complain(metric.name, "a series is told twice; the first stands")
             rows = list(first.items())
         found[metric.name] = (metric, rows)
     return list(found.values())

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.daemon.log import KeyValueFormatter
 from exporters.catalog.metric import Metric
 from exporters.collector import Family
 from exporters.exposition import SPARE, Renderer, compress
@@ -53,6 +54,20 @@ def test_families_of_one_name_stand_together_once() -> None:
         'a_gauge{x="b"} 2.0',
         "other 5.0",
     ]
+
+
+def test_what_is_told_twice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    renderer = Renderer()
+    other = Metric("other", "counter", "Other.")
+    families = [Family(GAUGE, [(("a",), 1.0)]), Family(other, [((), 5.0)])]
+    again = [Family(GAUGE, [(("a",), 9.0)]), Family(Metric("other", "gauge", "Mine."), [((), 6.0)])]
+    for _ in range(2):
+        page = renderer.render([*families, *again]).decode()
+        assert [line for line in page.splitlines() if line[0] != "#"] == ['a_gauge{x="a"} 1.0', "other 5.0"]
+    told = [KeyValueFormatter().format(record) for record in caplog.records]
+    assert len(told) == 2
+    assert "metric=a_gauge" in told[0]
+    assert "metric=other" in told[1]
 
 
 def test_a_family_that_contradicts_an_earlier_one_is_left_out() -> None:

@@ -19,6 +19,11 @@ def test_every_collector_can_be_made(tmp_path: Path) -> None:
     assert set(made) == set(TABLE) - recorded_elsewhere
 
 
+def test_files_of_other_programs_speak_last() -> None:
+    """Of two equal series on a page the first one stands: theirs must not stand for this node's."""
+    assert list(TABLE)[-1] == "textfile"
+
+
 def test_the_textfile_collector_needs_a_folder() -> None:
     assert "textfile" not in build(settings("vm"))
 
