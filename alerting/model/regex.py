@@ -1,43 +1,34 @@
 """RE2 syntax (which Prometheus, Alertmanager and their users write) for Python's ``re``.
 
-Translated: inline flags in the middle of a group, ``\\z``, ``$``, ``\\Q..\\E``, ASCII classes, ``(?<name>``, POSIX
-classes. Refused: what RE2 refuses (look-around, back-references, possessive quantifiers) and Unicode classes.
+Translated: inline flags in the middle of a group, ``\\z``, ``$``, ``\\Q..\\E``, ``(?<name>``, braces that are no
+repetition, classes of characters of every kind but scripts. Refused: what RE2 refuses (look-around, back-references,
+possessive quantifiers, more than 1000 times), the flags m and U, and scripts such as ``\\p{Greek}``.
 Syntax: https://github.com/google/re2/wiki/Syntax.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
 from alerting.model import linear
+from alerting.model.charclass import PERL, POSIX, Range, as_class, category, inverted
 
 
 class RegexError(ValueError):
     """The expression is no RE2 expression, or uses a part of it that is not supported."""
 
 
-_POSIX = {
-    "alnum": "0-9A-Za-z",
-    "alpha": "A-Za-z",
-    "ascii": "\\x00-\\x7f",
-    "blank": "\\t ",
-    "cntrl": "\\x00-\\x1f\\x7f",
-    "digit": "0-9",
-    "graph": "!-~",
-    "lower": "a-z",
-    "print": " -~",
-    "punct": "!-/:-@\\[-`{-~",
-    "space": "\\t\\n\\v\\f\\r ",
-    "upper": "A-Z",
-    "word": "0-9A-Za-z_",
-    "xdigit": "0-9A-Fa-f",
-}
-_PERL = {"d": "0-9", "s": "\\t\\n\\f\\r ", "w": "0-9A-Za-z_"}
 _FLAGS = re.compile(r"\(\?([imsU]*)(?:-([imsU]+))?([:)])")
 _NAME = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_]*)>")
+_CONTROLS = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _BOUNDS = {"A": "\\A", "z": "\\Z", "b": "\\b", "B": "\\B"}
+_POSIX_ITEM = re.compile(r"\[:(\^?)(.*?):\]", re.DOTALL)
+_UNICODE_ITEM = re.compile(r"\\[pP](?:(([A-Za-z]))|\{(\^?)([^}]*)\})")
+_REPEAT = re.compile(r"\{(0|[1-9]\d*)(?:,(|0|[1-9]\d*))?\}")
+MOST_REPEATS = 1000
 _POSSESSIVE = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[*+]")
 
 
@@ -104,6 +95,8 @@ class _Translator:
             self._emit(")" * len(scopes) + "|" + "".join(scopes), 1)
         elif char == "$":
             self._emit("\\Z", 1)
+        elif char == "{":
+            self._braces()
         else:
             if _POSSESSIVE.match(self._pattern, self._at):
                 raise self._fail("invalid nested repetition operator")
@@ -112,6 +105,19 @@ class _Translator:
     def _emit(self, text: str, taken: int) -> None:
         self._out.append(text)
         self._at += taken
+
+    def _braces(self) -> None:
+        """A repetition; braces that are none stand for themselves."""
+        found = _REPEAT.match(self._pattern, self._at)
+        if found is None:
+            self._emit("\\{", 1)
+            return
+        least, most = int(found[1]), int(found[2] or found[1])
+        if max(least, most) > MOST_REPEATS or most < least:
+            raise self._fail(f"invalid repeat count {found[0]}")
+        if _POSSESSIVE.match(self._pattern, self._at):
+            raise self._fail("invalid nested repetition operator")
+        self._emit(found[0], len(found[0]))
 
     def _group(self) -> None:
         flags = _FLAGS.match(self._pattern, self._at)
@@ -141,67 +147,95 @@ class _Translator:
         following = self._pattern[self._at + 1 : self._at + 2]
         if following == "Q":
             end = self._pattern.find("\\E", self._at + 2)
-            end = len(self._pattern) if end < 0 else end
+            if end < 0:
+                raise self._fail("missing \\E")
             self._emit(re.escape(self._pattern[self._at + 2 : end]), end + 2 - self._at)
-        elif following.lower() in _PERL and following:
-            inside = _PERL[following.lower()]
-            self._emit(f"[{'^' if following.isupper() else ''}{inside}]", 2)
         elif following in _BOUNDS and following:
             self._emit(_BOUNDS[following], 2)
+        elif (ranges := self._named_class()) is not None:
+            self._emit(as_class(ranges), 0)
         else:
-            self._emit(*self._character())
+            code, taken = self._character()
+            self._emit(re.escape(chr(code)), taken)
 
-    def _character(self) -> tuple[str, int]:
-        """An escape that stands for one character: its Python form and its length."""
+    def _character(self) -> tuple[int, int]:
+        """An escape that stands for one character: its code and its length."""
         following = self._pattern[self._at + 1 : self._at + 2]
         if not following:
             raise self._fail("trailing backslash at end of expression")
-        if following in "afnrtv" or not following.isalnum():
-            return "\\" + following, 2
+        if following in _CONTROLS:
+            return _CONTROLS[following], 2
+        if not following.isalnum():
+            return ord(following), 2
         hexadecimal = re.compile(r"\\x(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{2}))").match(self._pattern, self._at)
         if hexadecimal is not None:
             code = int(hexadecimal.group(1) or hexadecimal.group(2), 16)
             if code > 0x10FFFF:
                 raise self._fail("invalid escape sequence")
-            return re.escape(chr(code)), hexadecimal.end() - self._at
+            return code, hexadecimal.end() - self._at
         octal = re.compile(r"\\([0-7]{3}|0[0-7]{0,2})").match(self._pattern, self._at)
         if octal is not None:
-            return re.escape(chr(int(octal.group(1), 8))), octal.end() - self._at
+            return int(octal.group(1), 8), octal.end() - self._at
         raise self._fail(f"invalid escape sequence \\{following}")
 
     def _class(self) -> None:
-        out = ["["]
-        self._at += 1
-        if self._pattern.startswith("^", self._at):
-            out.append("^")
-            self._at += 1
+        negated = self._pattern.startswith("^", self._at + 1)
+        self._at += 2 if negated else 1
+        ranges: list[Range] = []
         first = True
-        while True:
-            char = self._pattern[self._at : self._at + 1]
-            if not char:
+        while first or not self._pattern.startswith("]", self._at):
+            if self._at >= len(self._pattern):
                 raise self._fail("missing closing ]")
-            if char == "]" and not first:
-                self._emit("".join(out) + "]", 1)
-                return
-            out.append(self._class_item(char))
+            ranges += self._class_item()
             first = False
+        self._emit(as_class(ranges, negated=negated), 1)
 
-    def _class_item(self, char: str) -> str:
+    def _class_item(self) -> Sequence[Range]:
         """One item of a character class; moves past it."""
-        posix = re.compile(r"\[:(\w+):\]").match(self._pattern, self._at)
-        if posix is not None and posix.group(1) in _POSIX:
+        posix = _POSIX_ITEM.match(self._pattern, self._at)
+        if posix is not None:
+            if posix[2] not in POSIX:
+                raise self._fail("invalid character class range")
             self._at = posix.end()
-            return _POSIX[posix.group(1)]
-        if char == "\\":
-            following = self._pattern[self._at + 1 : self._at + 2]
-            if following in _PERL and following:
-                self._at += 2
-                return _PERL[following]
-            if following.lower() in _PERL and following:
-                raise self._fail(f"\\{following} inside [] is not supported")
-            text, taken = self._character()
-            self._at += taken
-            return text
+            return inverted(POSIX[posix[2]]) if posix[1] else POSIX[posix[2]]
+        named = self._named_class()
+        if named is not None:
+            return named
+        low = self._class_character()
+        dash = self._pattern.startswith("-", self._at) and not self._pattern.startswith("-]", self._at)
+        if not dash:
+            return [(low, low)]
         self._at += 1
-        # Python warns of set operations that RE2 does not have.
-        return "\\" + char if char in "[]&~|" else char
+        high = self._class_character()
+        if high < low:
+            raise self._fail("invalid character class range")
+        return [(low, high)]
+
+    def _class_character(self) -> int:
+        char = self._pattern[self._at : self._at + 1]
+        if not char:
+            raise self._fail("missing closing ]")
+        code, taken = self._character() if char == "\\" else (ord(char), 1)
+        self._at += taken
+        return code
+
+    def _named_class(self) -> Sequence[Range] | None:
+        """``\\d``, ``\\W``, ``\\pL``, ``\\P{Lu}`` and the like; moves past it. None where there is none."""
+        following = self._pattern[self._at + 1 : self._at + 2] if self._pattern.startswith("\\", self._at) else ""
+        if not following:
+            return None
+        if following.lower() in PERL:
+            self._at += 2
+            ranges = PERL[following.lower()]
+            return inverted(ranges) if following.isupper() else ranges
+        if following not in "pP":
+            return None
+        found = _UNICODE_ITEM.match(self._pattern, self._at)
+        if found is None:
+            raise self._fail("invalid character class range")
+        try:
+            ranges = category(found[2] or found[4])
+        except KeyError:
+            raise self._fail(f"the class {found[0]} is not known here; scripts are not supported") from None
+        self._at = found.end()
+        return inverted(ranges) if (following == "P") is not bool(found[3]) else ranges

@@ -35,6 +35,30 @@ from alerting.model.regex import RegexError, compile_anchored
         (r"a\.b\-c\/", ["a.b-c/"], ["axb-c/"]),
         ("192\\.168\\.0\\.(1|2):.+", ["192.168.0.1:9"], ["192.168.0.3:9"]),
         ("a{2,3}?", ["aa", "aaa"], ["a"]),
+        (r"[\s\S]*", ["", "a\nb", "é"], []),
+        (r"[^\S\n]", [" ", "\t"], ["\n", "a"]),
+        (r"[\D]", ["a", "é", "\U0001f600"], ["1"]),
+        (r"[^\W_]+", ["a1"], ["_", "é"]),
+        ("[[:^alpha:]]", ["1", "é", "_"], ["a", "Z"]),
+        ("[[:^ascii:]x]", ["é", "x"], ["a"]),
+        ("[^[:^digit:]]", ["7"], ["a"]),
+        (r"\pL+", ["abcéß", "字"], ["1", "a b", ""]),
+        (r"\p{Lu}\PL", ["É1"], ["é1", "ÉÉ"]),
+        (r"[\p{Nd}\pP]+", ["1.٣"], ["a", "½"]),
+        (r"\p{^L}\P{^L}", ["1a"], ["aa", "a1"]),
+        (r"[^\pL]", ["1"], ["ü"]),
+        (r"(?i)\p{Lu}+", ["aÉ"], ["1"]),
+        (r"\p{Any}", ["\n", "\U0010ffff"], [""]),
+        (r"[^\p{Any}]|b", ["b"], ["a", "\n"]),
+        ("a{,3}", ["a{,3}"], ["", "a", "aaa"]),
+        ("a{x}|{}|x{01}", ["a{x}", "{}", "x{01}"], ["a", "x"]),
+        ("a{2,}", ["aa", "a" * 99], ["a"]),
+        (r"[\]\-a^]+", ["]-a^"], ["b"]),
+        ("[a-c-]+", ["abc-"], ["d"]),
+        ("[--/]+", ["-./"], ["0", ","]),
+        ("[[a]+", ["[a"], ["]"]),
+        (r"[\x{100}-\x{200}]", ["\u0180"], ["\u0250"]),
+        ("[[:x]", ["[", ":", "x"], ["y"]),
     ],
 )
 def test_re2_meaning(pattern: str, matches: list[str], differs: list[str]) -> None:
@@ -47,7 +71,11 @@ def test_re2_meaning(pattern: str, matches: list[str], differs: list[str]) -> No
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(", ")", "[a", "a**", "a++", r"(a)\1", "(?=a)", "(?<!a)b", r"\pL", "*", r"a\y", "\\", "(?m)a", r"[\D]"],
+    [
+        *["(", ")", "[a", "a**", "a++", r"(a)\1", "(?=a)", "(?<!a)b", "*", r"a\y", "\\", "(?m)a", "(?U)a", r"\Qa*b"],
+        *["a{1001}", "a{1,1001}", "a{2,1}", "a{2}{3}", "a{2}+", "[[:foo:]]", "[z-a]", r"[a-\d]", "[a--b]", "[]", "[^]"],
+        *["[a-", r"[\Q", r"\p", r"\p{L", r"\p{Foo}", r"\p{Greek}"],
+    ],
 )
 def test_refused(pattern: str) -> None:
     with pytest.raises(RegexError, match="bad regular expression"):
@@ -57,7 +85,7 @@ def test_refused(pattern: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(alphabet="ab(|)[]^$.*+?{}\\dwQE1,:-&~i<>P=!é\n", max_size=20))
+@given(st.text(alphabet="ab(|)[]^$.*+?{}\\dwSpLQE1,:-&~i<>P=!é\n", max_size=20))
 def test_any_text_compiles_or_is_refused(pattern: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
