@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from alerting.storage.codec import (
     Inflated,
     Wanted,
     columns,
+    decode_many_times,
     decode_times,
     inflate,
 )
@@ -29,7 +31,6 @@ log = logging.getLogger(__name__)
 
 TIMES = 0xFFFF  # stands for a block's times where a bundle's number would stand
 BAD_REMEMBERED = 10_000
-PADDING = 1 << 12  # cells more that one go may take to spare another
 CELLS_AT_ONCE = 1 << 16  # restored together: many small columns in one go, within half a MiB that is not asked for anew
 
 
@@ -85,26 +86,9 @@ class Restoring:
 
     def finish(self) -> None:
         """All that was added is in its place."""
-        for numbers in _of_like_length(self._wanted):
-            restored = columns([self._wanted[number] for number in numbers])
-            for number, values in zip(numbers, restored, strict=True):
-                piece, rows = self._pieces[number]
-                piece.matrix[rows, piece.into] = values[:, piece.window]
+        for (piece, rows), values in zip(self._pieces, columns(self._wanted), strict=True):
+            piece.matrix[rows, piece.into] = values[:, piece.window]
         self._wanted, self._pieces, self._cells = [], [], 0
-
-
-def _of_like_length(wanted: Sequence[Wanted]) -> list[list[int]]:
-    """Their numbers in groups: what is restored together is padded to the longest."""
-    groups: list[list[int]] = []
-    longest = padding = 0
-    for number in sorted(range(len(wanted)), key=lambda number: -wanted[number][0].rows):
-        found, chosen = wanted[number]
-        padding += (longest - found.rows) * len(chosen)
-        if not groups or padding > PADDING:
-            groups.append([])
-            longest, padding = found.rows, 0
-        groups[-1].append(number)
-    return groups
 
 
 class ChunkReader:
@@ -145,15 +129,15 @@ class ChunkReader:
         self._keep(key, times)
         return times
 
-    def bundle(self, block: Block, number: int, keep: bool) -> Inflated | None:
-        """None when it cannot be read back. Raises Vanished and StorageError."""
+    def bundle(self, block: Block, number: int, keep: bool, ready: dict[int, bytes] | None = None) -> Inflated | None:
+        """None when it cannot be read back. ``ready``: what was read already. Raises Vanished and StorageError."""
         key = chunk_key(block, number)
         kept = self._find(key)
         if isinstance(kept, Inflated):
             return kept
         try:
-            data = self._found(self._disk.chunk(key), block)
-            found = inflate(data)
+            data = (ready or {}).get(key)
+            found = inflate(self._found(self._disk.chunk(key), block) if data is None else data)
             if found.rows != block.count:
                 raise Damaged(f"{found.rows} rows instead of {block.count}")
         except (Damaged, DatabaseDamaged) as error:
@@ -183,6 +167,8 @@ class ChunkReader:
         """
         windows = []
         total = 0
+        ready: dict[int, bytes] = {}
+        self._read_times(blocks)
         for block in blocks:
             times = self.times(block)
             if strict and not len(times):
@@ -195,18 +181,18 @@ class ChunkReader:
                 total += high - low
         all_times = np.empty(total + room, np.int64)
         matrix = np.full((len(ids), total + room), ABSENT)
-        known: dict[int, list[Place]] = {}  # many blocks share their members
         pieces: list[Piece] = []
+        places = _places_of([block for block, _, _ in windows], ids)
+        if keep:
+            its = zip(windows, places, strict=True)
+            ready = self._read_ahead([chunk_key(block, number) for (block, _, _), at in its for number, _, _ in at])
         at = 0
-        for block, times, window in windows:
+        for (block, times, window), here in zip(windows, places, strict=True):
             into = slice(at, at + len(times))
             at += len(times)
             all_times[into] = times
-            places = known.get(id(block.members))
-            if places is None:
-                places = known[id(block.members)] = _places(block.members, ids)
-            for number, rows, its_ids in places:
-                found = self.bundle(block, number, keep)
+            for number, rows, its_ids in here:
+                found = self.bundle(block, number, keep, ready)
                 if found is not None:
                     pieces.append(Piece(found, its_ids, matrix, rows, into, window))
                 elif strict:
@@ -217,6 +203,29 @@ class ChunkReader:
         if work is None:
             mine.finish()
         return all_times, matrix, total
+
+    def _read_times(self, blocks: Sequence[Block]) -> None:
+        """Those that are not in memory, at one go. Only for speed, as ``_read_ahead``."""
+        with self._lock:
+            unknown = [block for block in blocks if chunk_key(block, TIMES) not in self._kept]
+        if len(unknown) < 2:
+            return
+        with suppress(DatabaseDamaged):
+            data = self._disk.times_of(unknown)
+            there = [block for block in unknown if block.id in data]
+            for block, times in zip(there, decode_many_times([data[block.id] for block in there]), strict=True):
+                if times is not None and len(times) == block.count:
+                    self._keep(chunk_key(block, TIMES), times)
+
+    def _read_ahead(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """Chunks that are not in memory, read at one go. Only for speed: what is missing here, or damaged, is met again
+        where it is read alone."""
+        with self._lock:
+            unknown = [key for key in keys if key not in self._kept]
+        if len(unknown) > 1:
+            with suppress(DatabaseDamaged):
+                return self._disk.chunks(unknown)
+        return {}
 
     def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
         """The series of a block and their values in its last row; none when they cannot be read back. For the start,
@@ -274,6 +283,14 @@ class ChunkReader:
                 self._bad.add(key)
             self.lost += 1
         log.warning("%s: block %d (%d ms to %d ms): %s; skipped", self._disk.path, block.id, *_span(block), error)
+
+
+def _places_of(blocks: Sequence[Block], ids: IdArray) -> list[list[Place]]:
+    known: dict[int, list[Place]] = {}  # many blocks share their members
+    for block in blocks:
+        if id(block.members) not in known:
+            known[id(block.members)] = _places(block.members, ids)
+    return [known[id(block.members)] for block in blocks]
 
 
 def _places(members: Members, ids: IdArray) -> list[Place]:

@@ -32,9 +32,10 @@ from alerting.storage.columns import DECIMALS, XOR, Plan, U8Array, choose, fill_
 IdArray = npt.NDArray[np.uint32]
 
 VERSION = 1
-_MOST = np.array([XOR, max(DECIMALS), 63, 8], np.uint8)  # of mode, decimals, shift and width
+_MOST = np.array([[XOR], [max(DECIMALS)], [63], [8]], np.uint8)  # of mode, decimals, shift and width
 _HEAD = struct.Struct("<BBII")
 _CRC = struct.Struct("<I")
+PADDING = 1 << 12  # cells more that one go may take to spare another
 MAX_CELLS = 1 << 26  # 512 MiB of float64: what a damaged header may not exceed
 
 
@@ -128,7 +129,7 @@ def _inflate(data: bytes) -> Inflated:
         raise Damaged(f"version {version}, {count} columns x {rows} rows")
     ids: IdArray = np.cumsum(reader.shuffled(count, 4).view(np.uint32).ravel(), dtype=np.uint32)
     mode, decimals, shift, width = coding = reader.octets(4 * count).reshape(4, count)
-    if (coding.max(axis=1, initial=0) > _MOST).any():
+    if (coding > _MOST).any():
         raise Damaged("unknown encoding")
     first = reader.shuffled(count, 8).view(np.int64).ravel()
     second = reader.shuffled(count, 8).view(np.int64).ravel()
@@ -148,7 +149,28 @@ def _inflate(data: bytes) -> Inflated:
 
 
 def columns(wanted: Sequence[Wanted]) -> list[FloatArray]:
-    """The columns x rows of each; all at once, for numpy's sake. At least one is wanted."""
+    """The columns x rows of each; many at once, for numpy's sake."""
+    found: dict[int, FloatArray] = {}
+    for numbers in _of_like_length(wanted):
+        found.update(zip(numbers, _together([wanted[number] for number in numbers]), strict=True))
+    return [found[number] for number in range(len(wanted))]
+
+
+def _of_like_length(wanted: Sequence[Wanted]) -> list[list[int]]:
+    """Their numbers in groups: what is restored together is padded to the longest."""
+    groups: list[list[int]] = []
+    longest = padding = 0
+    for number in sorted(range(len(wanted)), key=lambda number: -wanted[number][0].rows):
+        found, chosen = wanted[number]
+        padding += (longest - found.rows) * len(chosen)
+        if not groups or padding > PADDING:
+            groups.append([])
+            longest, padding = found.rows, 0
+        groups[-1].append(number)
+    return groups
+
+
+def _together(wanted: Sequence[Wanted]) -> list[FloatArray]:
     most = max(part.rows for part, _ in wanted)
     deltas = np.zeros((sum([len(chosen) for _, chosen in wanted]), most - 1), np.uint64)
     at = 0
@@ -200,6 +222,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self._octets: U8Array = np.frombuffer(data, np.uint8)
 
     def take(self, size: int) -> bytes:
         self.at += size
@@ -211,10 +234,10 @@ class _Reader:
         self.at += size
         if self.at > len(self.data):
             raise Damaged("cut short")
-        return np.frombuffer(self.data, np.uint8, size, self.at - size)
+        return self._octets[self.at - size : self.at]
 
     def shuffled(self, items: int, width: int) -> U8Array:
-        return np.ascontiguousarray(self.octets(items * width).reshape(width, items).T)
+        return self.octets(items * width).reshape(width, items).T.copy()
 
 
 # --- times ----------------------------------------------------------------------------------------------------------
@@ -230,3 +253,17 @@ def decode_times(data: bytes) -> IntArray:
     _, values = decode(data)
     times: IntArray = values[0].astype(np.int64)
     return times
+
+
+def decode_many_times(chunks: Sequence[bytes]) -> list[IntArray | None]:
+    """Those of several blocks; None for one that is damaged."""
+    parts: list[Inflated | None] = []
+    for data in chunks:
+        try:
+            parts.append(inflate(data))
+        except Damaged:
+            parts.append(None)
+    good = [part if part is not None and len(part.ids) == 1 else None for part in parts]
+    only = np.zeros(1, np.intp)
+    restored = iter(columns([(part, only) for part in good if part is not None]))
+    return [None if part is None else next(restored)[0].astype(np.int64) for part in good]

@@ -36,6 +36,7 @@ REPLACED = -1  # the level of a block that another one has taken in
 BUNDLE_BITS = 16  # a chunk's key is its block's id and its bundle's number
 FREE_BYTES_KEPT = 8 * MIB  # reused by the next blocks: giving them back would be written twice
 LOG_BYTES = 16 * MIB
+AT_ONCE = 64  # blobs read by one statement
 VACUUM_BYTES = 2 * MIB  # given back at once
 
 BLOCK_COLUMNS = ("id", "source", "level", "start_ms", "end_ms", "count", "bytes", "members")
@@ -268,6 +269,22 @@ class Disk:
         """None when the block is gone."""
         found = self._reader.rows("SELECT data FROM chunks WHERE key = ?", (key,))
         return _bytes(found[0][0]) if found else None
+
+    def times_of(self, blocks: Sequence[Block]) -> dict[int, bytes]:
+        """Those of several blocks by their ids, as far as they are there."""
+        return self._several("SELECT id, times FROM blocks WHERE id IN", [block.id for block in blocks])
+
+    def chunks(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """Several chunks, as far as they are there."""
+        return self._several("SELECT key, data FROM chunks WHERE key IN", keys)
+
+    def _several(self, select: str, keys: Sequence[int]) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for low in range(0, len(keys), AT_ONCE):
+            some = sorted(keys[low : low + AT_ONCE])
+            rows = self._reader.rows(f"{select} ({','.join('?' * len(some))})", some)
+            found.update((int(key), _bytes(data)) for key, data in rows)
+        return found
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file once it is long, and count what both cost.
