@@ -184,7 +184,7 @@ class Counts:
             world.counted("events_missed"),
             world.told_by_node("tierwatch_exporter_events_total"),
             world.told_by_node("tierwatch_docker_events_total"),
-            sum(bool(re.fullmatch("/containers/[0-9a-f]{64}/json", path)) for path in world.docker.asked),
+            sum(bool(re.fullmatch(r"(/v[\d.]+)?/containers/[0-9a-f]{64}/json", path)) for path in world.docker.asked),
             world.systemd.asked.get("ListUnitsByNames", 0),
             (world.hit.cpu_seconds(), cpu_seconds(world.hub.process.pid)),
         )
@@ -211,10 +211,10 @@ async def test_a_storm_floods_nobody_and_hides_nothing(tmp_path: Path) -> None:
         after = await asyncio.to_thread(Counts.of, here)
         seconds = after.at - before.at
         # Ten at once and one a second, however many changes there are.
-        assert 3 <= after.early - before.early <= 11 + seconds
+        assert 1 <= after.early - before.early <= 11 + seconds
         # Docker is asked about each container at most twenty times a second, systemd about all units ten times.
         looks = seconds / docker_watch.LEAST_SECONDS + 2
-        assert after.inspections - before.inspections <= len(CONTAINERS) * looks
+        assert 1 <= after.inspections - before.inspections <= len(CONTAINERS) * looks
         assert after.unit_lists - before.unit_lists <= seconds / systemd_watch.LEAST_SECONDS + 2
         assert after.docker_events - before.docker_events == EVENTS + len(CONTAINERS), "the exporter read them all"
         for ours, theirs in zip(before.cpu, after.cpu, strict=True):
