@@ -95,6 +95,11 @@ class Answer:
             raise ScrapeError("the connection ended in the middle of the page")
         self.complete = True
 
+    @property
+    def missing(self) -> int:
+        """Bytes that will come, as far as is known: of the body, or of its present chunk."""
+        return 0 if self.complete else self._left or 0
+
     def body(self) -> Body:
         """The page; the answer must be complete."""
         parts = self._parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -36,6 +37,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[Body] | None = None
         self._asked = 0
         self._reusable = True
+        self._wakes_for = 1
 
     @property
     def usable(self) -> bool:
@@ -78,6 +80,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if answer.feed(bytes(self._buffer[:nbytes])):
                 self._complete(answer, waiter)
+            else:
+                self._wake_for(answer.missing)
         except ScrapeError as error:
             # Its traceback knows this frame, which knows the waiter: a ring that would keep the page for long.
             waiter.set_exception(error.with_traceback(None))
@@ -101,9 +105,19 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._complete(answer, waiter)
 
+    def _wake_for(self, size: int) -> None:
+        """Read when so many bytes are there, or the connection ended: a page comes in dozens of packets, and waking for
+        each of them would cost more than the page. See SO_RCVLOWAT in socket(7)."""
+        size = min(max(size, 1), _BUFFER_BYTES)
+        if size != self._wakes_for and self._transport is not None:
+            self._wakes_for = size
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+
     def _complete(self, answer: Answer, waiter: asyncio.Future[Body]) -> None:
         waiter.set_result(answer.body())
-        if not answer.reusable:
+        if answer.reusable:
+            self._wake_for(1)
+        else:
             self.close()
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from alerting.scrape import plain as plain_module
-from alerting.scrape.plain import PlainPages
+from alerting.scrape.plain import Connection, PlainPages
 from alerting.scrape.source import Body, ScrapeError
 from tests.support import hostile_server as hs
 
@@ -204,6 +204,52 @@ async def test_a_long_page_comes_in_pieces() -> None:
         for _ in range(2):
             assert (await pages.fetch(server.url, 5, LIMIT)).data == page
         assert server.connections == 1
+
+
+def in_packets(body: bytes, size: int, *, chunk: bool = False) -> hs.Behaviour:
+    """As a network brings it."""
+
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        framing = b"Transfer-Encoding: chunked" if chunk else b"Content-Length: %d" % len(body)
+        content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunk else body
+        data = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + content
+        for at in range(0, len(data), size):
+            writer.write(data[at : at + size])
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    return behave
+
+
+@pytest.mark.parametrize("chunk", [False, True])
+async def test_a_page_of_many_packets_is_read_a_few_times(monkeypatch: pytest.MonkeyPatch, *, chunk: bool) -> None:
+    page = b"".join(b"a%d 1\n" % number for number in range(8000))
+    reads: list[int] = []
+    updated = Connection.buffer_updated
+
+    def counted(connection: Connection, size: int) -> None:
+        reads.append(size)
+        updated(connection, size)
+
+    monkeypatch.setattr(Connection, "buffer_updated", counted)
+    async with hs.hostile(in_packets(page, 1448, chunk=chunk)) as server, opened() as pages:
+        for _ in range(3):
+            assert (await pages.fetch(server.url, 5, LIMIT)).data == page
+        assert server.connections == 1
+        server.behaviour = GOOD
+        assert await pages.fetch(server.url, 2, LIMIT) == PAGE  # a short one is not waited for
+    assert len(reads) <= 3 * 4 + 2
+
+
+async def test_a_page_that_stops_after_many_packets_is_not_waited_for() -> None:
+    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        await in_packets(b"x" * 30_000, 1448)(reader, writer)
+        raise ConnectionResetError
+
+    async with hs.hostile(stop) as server, opened() as pages:
+        with pytest.raises(ScrapeError, match="in the middle of the page"):
+            await pages.fetch(server.url, 5, LIMIT)
 
 
 @pytest.mark.parametrize("url", ["http://", "http:///metrics", "http://127.0.0.1:99999/", "http://[::1/"])
