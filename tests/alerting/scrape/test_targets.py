@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from alerting.model.labels import Labels
 from alerting.scrape.targets import Target, targets_of
@@ -93,3 +94,24 @@ def test_labels_of_the_page_never_hide_those_of_the_target() -> None:
         "job": "j",
         "node": "N",
     }
+
+
+@pytest.mark.parametrize(
+    ("compression", "address", "expected"),
+    [
+        ("auto", "192.168.1.154", False),
+        ("auto", "127.0.0.1", False),
+        ("auto", "fd00::7", False),
+        ("auto", "203.0.114.7", True),
+        ("auto", "100.64.0.7", True),
+        ("always", "192.168.1.154", True),
+        ("never", "203.0.114.7", False),
+    ],
+)
+def test_pages_come_compressed_from_afar_or_as_wished(compression: str, address: str, *, expected: bool) -> None:
+    config = shipped()
+    node = msgspec.structs.replace(config.cluster.nodes["PI51"], address=address, services={})
+    cluster = msgspec.structs.replace(config.cluster, nodes={"PI51": node})
+    alerting = msgspec.structs.replace(config.alerting, compression=compression)
+    found = [target for target in targets_of(Config(config.directory, cluster, alerting, {})) if target.job == "node"]
+    assert [target.gzip for target in found] == [expected]
