@@ -21,6 +21,10 @@ class RegexError(ValueError):
     """The expression is no RE2 expression, or uses a part of it that is not supported."""
 
 
+class RegexUnsupported(RegexError):
+    """RE2 knows it."""
+
+
 _FLAGS = re.compile(r"\(\?([imsU]*)(?:-([imsU]+))?([:)])")
 _NAME = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_]*)>")
 _CONTROLS = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
@@ -75,8 +79,8 @@ class _Translator:
         self._out.append(")" * len(self._scopes[0]))
         return "".join(self._out)
 
-    def _fail(self, why: str) -> RegexError:
-        return RegexError(f"bad regular expression {self._pattern!r}: {why}")
+    def _fail(self, why: str, kind: type[RegexError] = RegexError) -> RegexError:
+        return kind(f"bad regular expression {self._pattern!r}: {why}")
 
     def _step(self, char: str) -> None:
         if char == "\\":
@@ -124,9 +128,9 @@ class _Translator:
         if flags is not None:
             on, off, end = flags.group(1), flags.group(2) or "", flags.group(3)
             if "U" in on + off:
-                raise self._fail("the flag U is not supported")
+                raise self._fail("the flag U is not supported", RegexUnsupported)
             if "m" in on:
-                raise self._fail("the flag m is not supported")
+                raise self._fail("the flag m is not supported", RegexUnsupported)
             scoped = "(?" + on + (f"-{off}" if off else "") + ":"
             self._emit(scoped, flags.end() - self._at)
             if end == ":":
@@ -236,6 +240,8 @@ class _Translator:
         try:
             ranges = category(found[2] or found[4])
         except KeyError:
-            raise self._fail(f"the class {found[0]} is not known here; scripts are not supported") from None
+            raise self._fail(
+                f"the class {found[0]} is not known here; scripts are not supported", RegexUnsupported
+            ) from None
         self._at = found.end()
         return inverted(ranges) if (following == "P") is not bool(found[3]) else ranges

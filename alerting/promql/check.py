@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerting.model.regex import RegexError, compile_anchored
+from alerting.model.regex import RegexError, RegexUnsupported, compile_anchored
 from alerting.promql import nodes
 from alerting.promql.errors import ExecutionError, QueryError
 from alerting.promql.nodes import ValueKind, unwrapped
@@ -139,6 +139,8 @@ def _check_call(expr: nodes.Call) -> ValueKind:
         _check_label_name(literal_text(expr.args[1]), "destination label name in label_replace()")
         try:
             compile_anchored(literal_text(expr.args[4]))
+        except RegexUnsupported as error:
+            raise ExecutionError(f"regular expression in label_replace(): {error}") from error
         except RegexError as error:
             raise ExecutionError(
                 f"invalid regular expression in label_replace(): {literal_text(expr.args[4])}"

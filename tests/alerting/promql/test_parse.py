@@ -86,6 +86,12 @@ def test_strings_are_read_as_utf8(text: str, value: str) -> None:
         ("1 + on(x) b", "vector matching|matching"),
         ('x{a="b" or a="c"}', '"or" between label matchers'),
         ('label_replace(x, "a", "b", "c", "(")', "invalid regular expression in label_replace"),
+        (
+            r'label_replace(x, "a", "b", "c", "\\p{Greek}")',
+            "regular expression in label_replace.*scripts are not supported",
+        ),
+        ('label_replace(x, "a", "b", "c", "(?U)a*")', "regular expression in label_replace.*flag U is not supported"),
+        (r'x{a=~"\\p{Greek}"}', "scripts are not supported"),
         ('label_join(x, "", "-", "c")', "invalid destination label name"),
         ("count_values('', x)", "invalid label name"),
         ("limitk(1, x)", "limitk is refused: it is experimental"),
@@ -122,7 +128,7 @@ def test_refused_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(QueryError, match=message) as caught:
         parse(text)
     # Prometheus notices some of them only when it evaluates, and its clients are told so.
-    late = ("invalid label name", "invalid regular", "invalid destination")
+    late = ("invalid label name", "invalid regular", "regular expression in", "invalid destination")
     assert caught.value.kind == ("execution" if message.lstrip("^").startswith(late) else "bad_data")
 
 
