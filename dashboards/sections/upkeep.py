@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dashboards import limits, look
+from dashboards import limits, look, names
 from dashboards.board import Section, Tile, note
 from dashboards.columns import Column
-from dashboards.queries import Query, by, pick
+from dashboards.queries import Query, Scope, by, pick, rate, ratio, top
 from dashboards.view import View
 from exporters.catalog import services as catalog
+from exporters.catalog.network import CLASS_ATTRIBUTES, CONNTRACK_ENTRIES, CONNTRACK_LIMIT
 
 # More hosts than this make the rows of the timeline thin.
 HOSTS_SHOWN = 12
+_LINK = (look.State(0, "NO LINK", look.RED), look.State(1, "link", look.GREEN), look.NO_DATA)
 _PRESENT = (look.State(0, "away", look.GREY), look.State(1, "there", look.GREEN), look.NO_DATA)
 
 
@@ -166,5 +168,61 @@ def section(view: View, kinds: Collection[str]) -> Section:
     return Section("Upkeep", tiles)
 
 
+def router_page(view: View) -> list[Tile]:
+    """What the router tells on a page of its own; none where the inventory names no such page."""
+    router = view.cluster.network.router
+    if router.metrics is None:
+        return []
+    house, scope = view.house, Scope((("job", router.kind),))
+    entries, most = pick(CONNTRACK_ENTRIES, scope), pick(CONNTRACK_LIMIT, scope)
+    received, sent = names.network("receive_bytes_total"), names.network("transmit_bytes_total")
+    return [
+        house.graph(
+            "Traffic of the router",
+            note(
+                "Bytes a second through the router's busiest interfaces; sent is drawn downwards.",
+                "wan (or eth0, eth1) is the line to the Internet: a full one makes everything slow.",
+                "Who fills it: the traffic of the nodes. A limit for it: the router's SQM.",
+            ),
+            [
+                Query(top(4, rate(received, scope, device="!=lo")), "{{device}} received"),
+                Query(top(4, rate(sent, scope, device="!=lo")), "{{device}} sent"),
+            ],
+            "Bps",
+            lines=8,
+            mirrored=" sent$",
+            by_node=False,
+            width=12,
+        ),
+        house.graph(
+            "Connections through the router",
+            note(
+                "Share of the router's connection table in use.",
+                "When it is full, new connections of every device fail.",
+                "Dashed: ConntrackAlmostFull. Often one device that asks the whole Internet: the router's list of"
+                " connections tells which.",
+            ),
+            [Query(ratio(entries, most), "in use")],
+            "percentunit",
+            high=1,
+            limit=limits.CONNTRACK,
+            by_node=False,
+            width=6,
+        ),
+        house.timeline(
+            "Links of the router",
+            note(
+                "Whether each port of the router has a link. Needs its package prometheus-node-exporter-lua-netclass.",
+                "wan without a link is a cable or a modem that is off.",
+                "Look at the plug and at the modem; the alert RouterWanUnplugged says the same.",
+            ),
+            [Query(pick(CLASS_ATTRIBUTES["carrier"], scope, device="=~(eth|lan|wan).*"), "{{device}}")],
+            _LINK,
+            rows=5,
+            width=6,
+        ),
+    ]
+
+
 def section_network(view: View) -> Section:
-    return Section("Router and the way out", way_out(view))
+    return Section("Router and the way out", [*way_out(view), *router_page(view)])

@@ -20,8 +20,10 @@ def node(tier: int, board: str, **services: Service) -> Node:
     )
 
 
-def cluster(nodes: dict[str, Node], tiers: dict[int, str], flows: dict[str, Flow] | None = None) -> Cluster:
-    network = Network(cidr="10.0.0.0/24", router=Router(address="10.0.0.254"))
+def cluster(
+    nodes: dict[str, Node], tiers: dict[int, str], flows: dict[str, Flow] | None = None, router: Router | None = None
+) -> Cluster:
+    network = Network(cidr="10.0.0.0/24", router=router or Router(address="10.0.0.254"))
     return Cluster(cluster="other", network=network, tiers=tiers, nodes=nodes, flows=flows or {})
 
 
@@ -29,6 +31,7 @@ LONELY = cluster({"SOLO": node(1, "generic")}, {1: "Everything"})
 ONE_PI_HUB = cluster(
     {"HUB": node(3, "raspberry-pi-5", watch=Service(kind="tierwatch", port=9190, metrics=Metrics()))},
     {3: "Home", 7: "Nobody yet"},
+    router=Router(address="10.0.0.254", kind="openwrt", metrics=Metrics(port=9100)),
 )
 NO_JETSON = cluster(
     {
