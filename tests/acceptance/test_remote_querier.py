@@ -73,15 +73,16 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield started
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPart]:
+@pytest.fixture(scope="module", params=KINDS)
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPart]:
     """One store for two clusters with the same series, told apart by their external labels only."""
-    with RemotePeer("prometheus", tmp_path_factory.mktemp("two-clusters")) as started:
+    with RemotePeer(request.param, tmp_path_factory.mktemp("two-clusters")) as started:
         sender = Http(Endpoint(started.write_url, timeout=10.0), "test")
         for site in ("home", "away"):
             body = wire.encode(DATA, Labels.of({"site": site}))
             assert sender.ask("", body, wire.HEADERS, most_bytes=1 << 20).status in (200, 204)
         sender.close()
+        started.settle()
         http = Http(Endpoint(started.url, timeout=10.0), "test")
         yield OwnPart(RemoteQuerier(http), Labels.of({"site": "home"}))
         http.close()
