@@ -75,7 +75,7 @@ class FakeServer:
 
     async def empty(self) -> bool:
         """Whether every connection ends soon: nobody holds one that he gave up."""
-        for _ in range(100):
+        for _ in range(1000):
             if not self.writers:
                 return True
             await asyncio.sleep(0.01)
