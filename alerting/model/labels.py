@@ -6,9 +6,12 @@ cheap to hash, to compare and to sort the way Prometheus sorts label sets (pair 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 METRIC_NAME = "__name__"
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 class Labels(tuple[tuple[str, str], ...]):
@@ -53,12 +56,29 @@ class Labels(tuple[tuple[str, str], ...]):
 
     def __str__(self) -> str:
         """As PromQL writes it: ``up{instance="pi"}``."""
-        inner = ", ".join(f"{name}={quote(value)}" for name, value in self if name != METRIC_NAME)
+        return self.written(", ")
+
+    def written(self, between: str) -> str:
+        """As PromQL and OpenMetrics write it, with this between two labels; names of other than plain letters are
+        quoted (https://prometheus.io/docs/guides/utf8/)."""
+        inner = [f"{name_text(name)}={quote(value)}" for name, value in self if name != METRIC_NAME]
         name = self.metric_name
-        return f"{name}{{{inner}}}" if inner or not name else name
+        if name and not _METRIC.fullmatch(name):
+            inner, name = [quote(name), *inner], ""
+        return f"{name}{{{between.join(inner)}}}" if inner or not name else name
 
 
 NO_LABELS = Labels()
+
+
+def metric_text(name: str) -> str:
+    """A metric's name, quoted where it needs to be."""
+    return name if _METRIC.fullmatch(name) else quote(name)
+
+
+def name_text(name: str) -> str:
+    """A label's name, quoted where it needs to be."""
+    return name if _LABEL.fullmatch(name) else quote(name)
 
 
 def quote(value: str) -> str:

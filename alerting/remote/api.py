@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 import numpy as np
 
-from alerting.model.labels import METRIC_NAME, Labels, quote
+from alerting.model.labels import METRIC_NAME, Labels, name_text, quote
 from alerting.model.matcher import Matcher
 from alerting.model.series import SeriesData
 from alerting.remote.http import Http, RemoteFailed, TooLarge, words
@@ -148,7 +148,7 @@ def _failure(status: int, said: str) -> type[StorageError]:
 
 def selector(matchers: Sequence[Matcher]) -> str:
     """PromQL for some matchers; one is added where none of them refuses the empty text, as servers demand."""
-    parts = [f"{matcher.name}{matcher.op}{quote(matcher.value)}" for matcher in matchers]
+    parts = [f"{name_text(matcher.name)}{matcher.op}{quote(matcher.value)}" for matcher in matchers]
     if all(matcher.matches("") for matcher in matchers):
         parts.append(f'{METRIC_NAME}!=""')
     return "{" + ",".join(parts) + "}"

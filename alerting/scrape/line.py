@@ -1,7 +1,8 @@
 """One line of a metrics page, read carefully. The page reader comes here only for lines it has not seen before.
 
 Format: Prometheus text exposition 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/), plus what
-OpenMetrics adds at the end of a sample line (float timestamps, exemplars), which is checked and ignored.
+OpenMetrics adds at the end of a sample line (float timestamps, exemplars), which is checked and ignored, and names in
+quotes (https://prometheus.io/docs/guides/utf8/).
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ _HEAD = re.compile(
          ([ \t]*+\{([^"}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*"[^"}]*+)*)\})?""",
     re.VERBOSE,
 )
+_NAMELESS_HEAD = re.compile(rb"""[ \t]*+(\{(?=[ \t]*+")([^"}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*"[^"}]*+)*)\})""")
 _PAIR = re.compile(
-    rb"""[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+
+    rb"""[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+|"[^"\\]*+(?:\\.[^"\\]*+)*")[ \t]*+=[ \t]*+
          "([^"\\]*+(?:\\.[^"\\]*+)*)"[ \t]*+(,|\Z)""",
     re.VERBOSE,
 )
+_QUOTED_NAME = re.compile(rb"""[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*)"[ \t]*+(,|\Z)""")
 # Possessive on single classes only: on groups they match wrongly in Python 3.11.2, which Debian 12 ships.
 _TAIL = re.compile(rb"[ \t]*+([^ \t]++)(?:[ \t]++([^ \t#]++))?[ \t]*+(#[ \t]*+\{.*)?\Z")
 _TIMESTAMP = re.compile(rb"[-+]?[0-9]++(?:\.[0-9]*+)?(?:[eE][-+]?[0-9]++)?")
@@ -91,19 +94,12 @@ def parse_sample(line: bytes, number: int, label_bytes: int) -> SampleLine:
 
     Timestamps and exemplars must be well-formed and are dropped: a sample's time is the scrape's.
     """
-    head = _HEAD.match(line)
-    if head is None:
-        raise PageError(f"line {number}: expected a metric name, got {excerpt(line)}")
-    rest = line[head.end() :]
-    if rest[:1] not in (b" ", b"\t", b"") and not head.group(2):
-        raise PageError(f"line {number}: expected labels or a value after the name, got {excerpt(line)}")
-    length = head.end() - head.start(1)
-    if length > label_bytes:
-        raise PageError(f"line {number}: name and labels take {length} bytes, limits.label_bytes allows {label_bytes}")
-    # Interned: the same few names and values stand in thousands of series.
-    pairs = [("__name__", intern(head.group(1).decode("ascii")))]
-    if head.group(3):
-        pairs.extend(_labels(head.group(3), line, number))
+    first, end, pairs = _named(line, number)
+    if end - first > label_bytes:
+        raise PageError(
+            f"line {number}: name and labels take {end - first} bytes, limits.label_bytes allows {label_bytes}"
+        )
+    rest = line[end:]
     tail = _TAIL.match(rest)
     if tail is None:
         raise PageError(f"line {number}: expected a value and nothing after it, got {excerpt(line)}")
@@ -115,7 +111,35 @@ def parse_sample(line: bytes, number: int, label_bytes: int) -> SampleLine:
     if stamp is not None and not _TIMESTAMP.fullmatch(stamp):
         raise PageError(f"line {number}: the timestamp {excerpt(stamp)} is not a number")
     plain = stamp is None and tail.group(3) is None
-    return SampleLine(line[: head.end()], pairs, value, plain)
+    return SampleLine(line[:end], pairs, value, plain)
+
+
+def _named(line: bytes, number: int) -> tuple[int, int, list[tuple[str, str]]]:
+    """Where the name and the labels of a sample begin and end, and what they are, name first. Raises PageError."""
+    # Interned: the same few names and values stand in thousands of series.
+    head = _HEAD.match(line)
+    if head is not None:
+        if line[head.end() : head.end() + 1] not in (b" ", b"\t", b"") and not head.group(2):
+            raise PageError(f"line {number}: expected labels or a value after the name, got {excerpt(line)}")
+        name, labels = head.group(1).decode("ascii"), head.group(3)
+    else:
+        head = _NAMELESS_HEAD.match(line)
+        found = _QUOTED_NAME.match(head.group(2)) if head is not None else None
+        if head is None or found is None or not found.group(1):
+            raise PageError(f"line {number}: expected a metric name, got {excerpt(line)}")
+        name, labels = _text(found.group(1), line, number), head.group(2)[found.end() :]
+    pairs = [("__name__", intern(name))]
+    if labels:
+        pairs.extend(_labels(labels, line, number))
+    return head.start(1), head.end(), pairs
+
+
+def _text(written: bytes, line: bytes, number: int) -> str:
+    """What stands between quotes. Raises PageError."""
+    try:
+        return unescape(written.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise PageError(f"line {number}: a label value is not UTF-8: {excerpt(line)}") from error
 
 
 def _reason(error: ValueError) -> str:
@@ -131,11 +155,11 @@ def _labels(text: bytes, line: bytes, number: int) -> list[tuple[str, str]]:
         found = _PAIR.match(text, place) if comma else None
         if found is None:
             raise PageError(f'line {number}: expected labels as name="value", got {excerpt(line)}')
-        try:
-            value = found.group(2).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise PageError(f"line {number}: a label value is not UTF-8: {excerpt(line)}") from error
-        pairs.append((intern(found.group(1).decode("ascii")), intern(unescape(value))))
+        name = found.group(1)
+        called = _text(name[1:-1], line, number) if name[:1] == b'"' else name.decode("ascii")
+        if not called:
+            raise PageError(f"line {number}: a label has no name: {excerpt(line)}")
+        pairs.append((intern(called), intern(_text(found.group(2), line, number))))
         place = found.end()
         comma = found.group(3) == b","
     names = {name for name, _ in pairs}

@@ -21,8 +21,9 @@ LABEL_BYTES = 64 * 1024
 SHOWN = 10  # bad lines told in full
 # What an export writes of a series' end, where OpenMetrics has no word for it; others skip it as a HELP line.
 ENDED = b"tierwatch: ended "
-_ENDED_LINE = re.compile(rb"# HELP [^ ]+ tierwatch: ended (.+) (\S+)\Z")
-_DUMPED = re.compile(rb'\{(.*?)__name__="([a-zA-Z_:][a-zA-Z0-9_:]*)"(?:, ?)?(.*)\Z', re.DOTALL)
+_ENDED_LINE = re.compile(rb'# HELP (?:"(?:[^"\\]|\\.)*"|[^ ]+) tierwatch: ended (.+) (\S+)\Z')
+_DUMPED = re.compile(rb'\{(.*?)__name__=("(?:[^"\\]|\\.)*")(?:, ?)?(.*)\Z', re.DOTALL)
+_QUOTED = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*[,}]')
 _NATIVE = re.compile(rb"[\s}]\{\s*(?:count|schema|sum)\s*:")
 _OPEN_BRACE = ord("{")
 
@@ -127,7 +128,7 @@ class LineReader:
             return
         if not line.strip():
             return
-        self.tally.eof |= line[0] == _OPEN_BRACE  # a dump has no such end
+        self.tally.eof |= line[0] == _OPEN_BRACE and _QUOTED.match(line) is None  # a dump has no such end
         try:
             head, pairs, value, stamp = _sample(line, number)
         except PageError as error:
@@ -181,11 +182,12 @@ def _sample(line: bytes, number: int) -> tuple[bytes | None, list[tuple[str, str
     """
     scale = 1.0
     text = line
-    if line[:1] == b"{":
+    quoted = _QUOTED.match(line) is not None
+    if line[:1] == b"{" and not quoted:
         dumped = _DUMPED.match(line)
         if dumped is None:
             raise PageError(f"line {number}: expected a metric name, got {excerpt(line)}")
-        text = dumped[2] + b"{" + dumped[1] + dumped[3]
+        text = b"{" + dumped[2] + b"," + dumped[1] + dumped[3]
         scale = 0.001
     try:
         found = parse_sample(text, number, LABEL_BYTES)
@@ -200,5 +202,6 @@ def _sample(line: bytes, number: int) -> tuple[bytes | None, list[tuple[str, str
     parts = line.rsplit(b" ", 2)
     # A dumped head ends with its braces; any other is what was parsed.
     alone = parts[0].endswith(b"}") if scale < 1 else parts[0] == found.head
-    plain = len(rest) == 2 and parts[1:] == rest and alone
+    # What begins with a brace and is looked up is of a dump, in milliseconds.
+    plain = len(rest) == 2 and parts[1:] == rest and alone and not quoted
     return (parts[0] if plain else None), found.pairs, found.value, stamp

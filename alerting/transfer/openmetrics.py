@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from alerting.model.labels import METRIC_NAME, Labels, quote
+from alerting.model.labels import Labels, metric_text
 from alerting.model.series import FloatArray, IntArray, SeriesData, is_stale
 from alerting.promql.value import format_value
 from alerting.transfer.lines import ENDED
@@ -48,7 +48,8 @@ class OpenMetricsWriter:
         name = data.labels.metric_name
         if name != self._name:
             self._name = name
-            self._family, kind = family(name, self._names)
+            found, kind = family(name, self._names)
+            self._family = metric_text(found)
             self._write(f"# TYPE {self._family} {kind}\n")
         head = series_text(data.labels)
         if self._times[0] is not data.times:
@@ -86,8 +87,7 @@ def family(name: str, names: Collection[str]) -> tuple[str, str]:
 
 
 def series_text(labels: Labels) -> str:
-    inner = ",".join(f"{name}={quote(value)}" for name, value in labels if name != METRIC_NAME)
-    return f"{labels.metric_name}{{{inner}}}" if inner else labels.metric_name
+    return labels.written(",")
 
 
 def time_texts(times: IntArray) -> list[str]:

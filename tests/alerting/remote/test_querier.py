@@ -193,3 +193,7 @@ def test_selectors_are_written_as_promql() -> None:
     # Servers refuse a selector that takes everything.
     assert selector(()) == '{__name__!=""}'
     assert selector((Matcher("job", "=~", ".*"),)) == '{job=~".*",__name__!=""}'
+
+
+def test_names_of_other_than_plain_letters_are_quoted() -> None:
+    assert selector([Matcher("l.x", "=~", "1"), Matcher("a", "!=", "b")]) == '{"l.x"=~"1",a!="b"}'

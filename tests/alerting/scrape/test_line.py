@@ -103,7 +103,16 @@ def test_sample_lines(line: bytes, pairs: dict[str, str], value: float) -> None:
         (b'up{__name__="x"} 2', 'line 3: a label name is given twice: "up{__name__="x"} 2"'),
         (b'up{a="\xff"} 2', 'line 3: a label value is not UTF-8: "up{a="\\xff"} 2"'),
         (b"up 1\r", 'line 3: the value "1\\r" is not a number'),
-        (b'{"a.b"} 1', 'line 3: expected a metric name, got "{"a.b"} 1"'),
+        (b'{a="b"} 1', 'line 3: expected a metric name, got "{a="b"} 1"'),
+        (b'{"a"="b"} 1', 'line 3: expected a metric name, got "{"a"="b"} 1"'),
+        (b'{""} 1', 'line 3: expected a metric name, got "{""} 1"'),
+        (b'up{"a.b"} 1', 'line 3: expected labels as name="value", got "up{"a.b"} 1"'),
+        (b'{"a.b" c="d"} 1', 'line 3: expected a metric name, got "{"a.b" c="d"} 1"'),
+        (b'{"a.b","c.d"} 1', 'line 3: expected labels as name="value", got "{"a.b","c.d"} 1"'),
+        (b'up{""="x"} 1', 'line 3: a label has no name: "up{""="x"} 1"'),
+        (b'{"up","__name__"="x"} 1', 'line 3: a label name is given twice: "{"up","__name__"="x"} 1"'),
+        (b'up{"a"="1",a="2"} 1', 'line 3: a label name is given twice: "up{"a"="1",a="2"} 1"'),
+        (b'{"up" 1', 'line 3: expected a metric name, got "{"up" 1"'),
     ],
 )
 def test_bad_lines_are_named(line: bytes, message: str) -> None:
@@ -159,3 +168,20 @@ def test_metadata_tolerates_what_pages_in_the_field_do() -> None:
         "e": Metadata("unknown", ""),
         "g": Metadata("unknown", "\ufffd"),
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "pairs"),
+    [
+        ('{"a.b"} 1', {"__name__": "a.b"}),
+        (' { "a.b" , c="d", } 1', {"__name__": "a.b", "c": "d"}),
+        ('{"é \\"}{ \\\\","l.x"="y"} 1', {"__name__": 'é "}{ \\', "l.x": "y"}),
+        ('up{"l x"="}",b="c"} 1', {"__name__": "up", "l x": "}", "b": "c"}),
+        ('{"up"} 1', {"__name__": "up"}),
+    ],
+)
+def test_names_in_quotes(line: str, pairs: dict[str, str]) -> None:
+    found = parse_sample(line.encode(), 3, 100)
+    assert dict(found.pairs) == pairs
+    assert found.pairs[0][0] == "__name__"
+    assert (found.value, found.plain, found.head) == (1.0, True, line.encode()[:-2])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerting.model.labels import Labels
 from alerting.model.series import STALE_BITS
 from alerting.transfer.lines import SHOWN, LineReader, Tally
+from alerting.transfer.openmetrics import series_text
 
 
 def read(text: str, max_series: int = 100) -> tuple[list[tuple[str, int, float]], Tally]:
@@ -59,7 +62,8 @@ def test_a_line_says_series_time_and_value(line: str, wanted: tuple[str, int, fl
         ("9up 1 5", "expected a metric name"),
         ("up {count:1,sum:2,schema:3} 5", "native histogram"),
         ('up{a="b"} {count:1,sum:2,schema:3} 5', "native histogram"),
-        ('{"up.dotted",a="b"} 1 5', "expected a metric name"),
+        ('{a="b"} 1 5', "expected a metric name"),
+        ('{"up.dotted"a="b"} 1 5', "expected a metric name"),
     ],
 )
 def test_a_bad_line_is_told_with_its_number_and_the_others_count(line: str, said: str) -> None:
@@ -96,3 +100,32 @@ def test_exemplars_bad_lines_and_series_are_counted_and_bounded() -> None:
     assert tally.exemplars == 3
     assert tally.skipped == {"more than 3 series": 2}
     assert (tally.bad, len(tally.bad_lines)) == (50, SHOWN)
+
+
+def test_names_in_quotes_are_in_seconds_and_those_of_a_dump_in_milliseconds() -> None:
+    tally = Tally()
+    reader = LineReader(10, tally)
+    odd = '"my \\"name\\" é"'
+    lines = [f'{{{odd},"l.x"="1"}} 1 5', f'{{{odd},"l.x"="1"}} 2 6.5', f'{{__name__={odd}, "l.x"="1"}} 3 7000']
+    reader.read([line.encode() for line in [*lines, *lines[2:]]])
+    chunk = reader.take()
+    assert reader.series == [Labels.of({"__name__": 'my "name" é', "l.x": "1"})]
+    assert chunk.times.tolist() == [5000, 6500, 7000, 7000]
+    reader.read([f"# HELP {odd} tierwatch: ended {{{odd}}} 12.5".encode()])
+    assert reader.take().times.tolist() == [12_500]
+    assert tally.bad == 0
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+LABELS = st.dictionaries(TEXT.filter(lambda name: name != "__name__"), TEXT, max_size=3)
+
+
+@given(TEXT, LABELS)
+def test_whatever_an_export_writes_is_read_again(name: str, labels: dict[str, str]) -> None:
+    series = Labels.of({**labels, "__name__": name})
+    line = series_text(series).encode()
+    tally = Tally()
+    reader = LineReader(10, tally)
+    reader.read([line + b" 1 5"])
+    assert tally.bad_lines == []
+    assert reader.series == [series]
