@@ -34,7 +34,11 @@ def quiet(found: Restless, seconds: float) -> str:
     lines = [
         f"{seconds:.0f} s; {wire.lost} of {wire.carried + wire.lost} packets lost ({LOSS:.0%} each way), the others up "
         f"to {LATE * 1000:.0f} ms late, in bad moments {LATER * 1000:.0f} ms",
-        *(f"  {count} times: {name}" for name, count in sorted(done.items())),
+        # An exporter is allowed 5 s: on a machine too busy to start it in that time, it is rightly told.
+        *(
+            f"  {len(times)} times: {name}, {max(times, default=0):.1f} s at most"
+            for name, times in sorted(done.items())
+        ),
         *(f"  {name} {aggregator.own_metric(name)}" for name in COUNTED),
         f"  told: {len(found.cluster.receiver.posts)} messages {found.cluster.receiver.titles()}",
     ]

@@ -2,6 +2,7 @@
 rules as they are shipped. Beside it, on the same stops, Debian's redis_exporter, Prometheus and Alertmanager.
 
     python -m tests.bench.bench_service 40
+    python -m tests.bench.bench_service 5 65    (so many seconds between two: is the first after a quiet time slower?)
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from tests.support.small_cluster import flow
 REDIS_EXPORTER = "prometheus-redis-exporter"
 
 
-def stops(count: int, *, beside: bool, interval: str = "5s") -> Told:
-    """SIGTERM and SIGKILL in turn, at any moment between two checks."""
+def stops(count: int, *, beside: bool, interval: str = "5s", pause: tuple[float, float] = (1.5, 4.5)) -> Told:
+    """SIGTERM and SIGKILL in turn, at any moment between two checks. ``pause``: seconds before each, least and most."""
     port = free_port()
     services = {"cache": {"kind": "redis", "title": "Redis", "port": port}}
     flows = {"cache": flow("Caching", "Is it fast?", "ONE/cache")}
@@ -45,7 +46,7 @@ def stops(count: int, *, beside: bool, interval: str = "5s") -> Told:
             server.close()
             _, process = server.enter_context(real_services.redis(data, port=port))
 
-        told = repeat(count, stop, (1.5, 4.5))
+        told = repeat(count, stop, pause)
         for post in node.both.phone.posts:
             if post.json["title"].startswith("DOWN"):
                 assert "Caching broken: ONE/cache down." in post.json["message"], post.json
@@ -67,7 +68,8 @@ def _theirs(node: Node, port: int) -> Iterator[None]:
 def main(words: Sequence[str]) -> None:
     if not can_tell():
         print(MISSING)
-    told = stops(int(words[0]) + 1, beside=can_tell())
+    quiet = float(words[1]) if len(words) > 1 else 0.0
+    told = stops(int(words[0]) + 1, beside=can_tell(), pause=(quiet + 1.5, quiet + 4.5))
     print(table("a Redis stops", told.settled(), "scrapes each 5 s, gathered for 0.3 s"))
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +48,22 @@ class Restless:
     docker: Dockerd
     troubles: Sequence[Trouble]
 
-    def go_on(self, seconds: float, *, quicker: float = 1.0) -> Counter[str]:
-        """All troubles beside each other for so long, and on until each came that may come in that time; how often each
-        did. At the end all is well. ``quicker``: so many times as often, and as short."""
+    def go_on(self, seconds: float, *, quicker: float = 1.0) -> Mapping[str, Sequence[float]]:
+        """All troubles beside each other for so long, and on until each came that may come in that time; how long it took
+        each time until it was mended. At the end all is well. ``quicker``: so many times as often, and as short."""
         wire, over = self.cluster.wire, threading.Event()
-        done: Counter[str] = Counter()
+        done: dict[str, list[float]] = {trouble.name: [] for trouble in self.troubles}
         faults: list[BaseException] = []
 
         def again(number: int, trouble: Trouble) -> None:
             chance = random.Random(number)
             try:
                 while not over.wait(chance.uniform(*trouble.quiet) / quicker):
+                    begun = time.monotonic()
                     trouble.begin()
                     time.sleep(chance.uniform(*trouble.lasts) / quicker)
                     trouble.end()
-                    done[trouble.name] += 1
+                    done[trouble.name].append(time.monotonic() - begun)
             except BaseException as error:
                 faults.append(error)
 
