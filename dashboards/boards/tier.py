@@ -76,7 +76,7 @@ def _work(view: View, kinds: AbstractSet[str]) -> Iterator[Section]:
     if "tierwatch" in kinds:
         yield Section("Is the watching well?", suite.at_a_glance(view))
         yield from suite.sections(view)
-        yield upkeep.section_network(view)
+        yield from upkeep.sections_network(view)
     if gateway:
         yield gate.section(view, kinds)
         yield gate.section_audit(view, collapsed=False)

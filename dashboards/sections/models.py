@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dashboards import limits
 from dashboards.board import Section, Tile, note
 from dashboards.columns import Column
-from dashboards.queries import Query, pick, rate, ratio
+from dashboards.queries import Query, increase, pick, rate, ratio
 from dashboards.view import View
 from exporters.catalog import services as catalog
 
@@ -81,7 +81,18 @@ def ollama(view: View) -> list[Tile]:
             "reqps",
             lines=3 * count,
             by_node=False,
-            width=24,
+            height=7,
+        ),
+        house.graph(
+            "Models loaded",
+            note(
+                "How often a model came into memory.",
+                "Models that push out one another are loaded again for each question: half a minute each time.",
+                "OllamaThrashes tells it. OLLAMA_MAX_LOADED_MODELS, a longer OLLAMA_KEEP_ALIVE, or fewer models.",
+            ),
+            [Query(increase(catalog.OLLAMA_LOADS, scope), view.name("service"))],
+            "short",
+            lines=count,
             height=7,
         ),
     ]

@@ -224,5 +224,8 @@ def router_page(view: View) -> list[Tile]:
     ]
 
 
-def section_network(view: View) -> Section:
-    return Section("Router and the way out", [*way_out(view), *router_page(view)])
+def sections_network(view: View) -> list[Section]:
+    """The way out as the hub sees it, open; what the router says of itself, where it says something, collapsed."""
+    own = router_page(view)
+    found = [Section("Router and the way out", way_out(view))]
+    return [*found, Section("The router's own page", own, collapsed=True)] if own else found

@@ -87,6 +87,11 @@ OLLAMA_MODEL_MISSING = _of("tierwatch_ollama_model_missing", "1 for each expecte
 OLLAMA_LOADED = _of("ollama_model_loaded", "1 for each model in memory.", "model")
 OLLAMA_SIZE = _of("ollama_model_size_bytes", "Memory that a loaded model takes.", "model")
 OLLAMA_VRAM = _of("ollama_model_vram_bytes", "The part of it that is GPU memory.", "model")
+OLLAMA_LOADS = _of(
+    "tierwatch_ollama_model_loads_total",
+    "Times a model was in memory that was not at the check before; many are models that push out one another.",
+    kind="counter",
+)
 OLLAMA_REQUESTS = _of(
     "tierwatch_ollama_requests_total",
     "Requests to its models that Ollama has answered since its log is read, by HTTP status; 503: refused, because too "

@@ -25,6 +25,8 @@ class Ollama(WebProbe):
         super().__init__(wanted)
         self._listed = float("-inf")
         self._models: tuple[str, ...] = ()
+        self._in_memory: frozenset[str] | None = None
+        self._loads = 0
 
     async def ask(self) -> Reason | None:
         response = await self.get(f"{self.base}/api/version")
@@ -37,6 +39,7 @@ class Ollama(WebProbe):
         self.figures.add(catalog.OLLAMA_VERSION, 1.0, version)
         loaded = items(answered(await self.get(f"{self.base}/api/ps")), "models")
         on_cpu = self._tell_loaded(loaded[:MAX_LOADED])
+        self._count_loads(frozenset(text(model.get("digest")) or text(model.get("name")) for model in loaded))
         missing = await self._missing()
         if missing:
             return Reason.MODELS_MISSING
@@ -57,6 +60,13 @@ class Ollama(WebProbe):
             self.figures.add(catalog.OLLAMA_GPU, ratio, name)
             on_cpu = on_cpu or ratio == 0.0
         return on_cpu
+
+    def _count_loads(self, in_memory: frozenset[str]) -> None:
+        """What was there at the first check was not loaded before our eyes."""
+        if self._in_memory is not None:
+            self._loads += len(in_memory - self._in_memory)
+        self._in_memory = in_memory
+        self.figures.add(catalog.OLLAMA_LOADS, self._loads)
 
     async def _missing(self) -> bool:
         now = time.monotonic()

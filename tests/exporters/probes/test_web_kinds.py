@@ -267,6 +267,21 @@ async def test_ollama_on_gpu_or_cpu(model: dict[str, object], ratio: float | Non
     assert (await ask("ollama", ollama({"name": "m", **model}))).state is UP, "a board without a GPU"
 
 
+async def test_ollama_models_that_push_out_one_another_are_counted() -> None:
+    def loaded(*names: str) -> dict[str, Page]:
+        return ollama(*({"name": name, "digest": f"sha-{name}", "size": 1, "size_vram": 1} for name in names))
+
+    web = Web(loaded("a"))
+    async with running(web) as server:
+        asked = probe("ollama", server.port)
+        counts = []
+        for names in (("a",), ("a", "b"), ("b",), ("a",), (), ("a",)):
+            web.pages.update(loaded(*names))
+            counts.append(figure(await outcome(asked, 2.0), catalog.OLLAMA_LOADS))
+        asked.close()
+    assert counts == [0, 1, 1, 2, 2, 3], "what was there at first was loaded before"
+
+
 async def test_ollama_asks_for_models_seldom_unless_one_is_missing() -> None:
     web = Web(ollama())
     await ask("ollama", web, times=5)
