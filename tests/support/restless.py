@@ -49,8 +49,8 @@ class Restless:
     troubles: Sequence[Trouble]
 
     def go_on(self, seconds: float, *, quicker: float = 1.0) -> Mapping[str, Sequence[float]]:
-        """All troubles beside each other for so long, and on until each came that may come in that time; how long it took
-        each time until it was mended. At the end all is well. ``quicker``: so many times as often, and as short."""
+        """All troubles beside each other for so long, and on until each came that may come in that time; how many
+        seconds each was there, each time. At the end all is well. ``quicker``: so many times as often, and as short."""
         wire, over = self.cluster.wire, threading.Event()
         done: dict[str, list[float]] = {trouble.name: [] for trouble in self.troubles}
         faults: list[BaseException] = []
