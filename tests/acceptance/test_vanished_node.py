@@ -20,7 +20,6 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         # Lost and late packets, and an exporter that is killed and comes back: nothing to tell.
         wire.loss, wire.delay = 0.05, (0.0, 0.08)
         cluster.kill_exporter(2)
-        time.sleep(1.0)
         cluster.start_exporter(2)
         time.sleep(4.0)
         assert wire.lost > 0
@@ -36,7 +35,7 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         assert down.at - vanished < 5.0 + slack()
         assert cluster.aggregator.own_metric("tierwatch_nodes_gone_total") == 1
         wire.gone = set()
-        assert cluster.until_told(2, 20.0).json["title"].startswith("RESOLVED")
+        assert cluster.until_told(2, 30.0).json["title"].startswith("RESOLVED")
         cluster.until_open(4)
 
         # The exporter dies and stays dead.
@@ -45,7 +44,7 @@ def test_what_vanishes_is_told_within_seconds_and_what_comes_back_in_time_is_not
         assert cluster.until_told(3, 20.0).json["title"].startswith("DOWN N1")
         assert told.posts[2].at - killed < 9.0 + slack()
         cluster.start_exporter(1)
-        assert cluster.until_told(4, 20.0).json["title"].startswith("RESOLVED")
+        assert cluster.until_told(4, 30.0).json["title"].startswith("RESOLVED")
         cluster.until_open(4)
 
         # The switch dies: one message, not four.
