@@ -39,7 +39,8 @@ async def test_nobody_fills_the_journal_with_requests_that_are_none(capsys: pyte
     async def fails(_: web.Request) -> web.Response:
         raise RuntimeError("ours")
 
-    before = logging.getLogger().handlers[:]
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
     app = web.Application()
     app.router.add_get("/fails", fails)
     runner = web.AppRunner(app, access_log=None)
@@ -60,7 +61,8 @@ async def test_nobody_fills_the_journal_with_requests_that_are_none(capsys: pyte
             writer.close()
             await writer.wait_closed()
     finally:
-        logging.getLogger().handlers[:] = before
+        root.handlers[:] = before
+        root.setLevel(level)
         await runner.cleanup()
     (line,) = capsys.readouterr().err.splitlines()
     assert "RuntimeError: ours" in line
