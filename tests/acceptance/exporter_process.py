@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from tests.support.machine import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -74,7 +76,7 @@ def _address(process: subprocess.Popen[bytes]) -> str:
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
     text = b""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 20 * PATIENCE
     with selectors.DefaultSelector() as selector:
         selector.register(process.stderr, selectors.EVENT_READ)
         while time.monotonic() < end:

@@ -22,6 +22,7 @@ from exporters.sources.board import BoardPaths
 from exporters.sources.raspberrypi import throttling_of
 from exporters.sources.raspberrypi_vcgencmd import ThrottleWatch, Vcgencmd, VcgencmdFailed
 from exporters.sources.tegrastats_child import TegrastatsChild
+from tests.support.machine import PATIENCE
 
 pytestmark = pytest.mark.acceptance
 
@@ -40,7 +41,7 @@ def running(command: list[str], interval_ms: int = 50) -> Iterator[TegrastatsChi
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.01)

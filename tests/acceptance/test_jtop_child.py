@@ -58,7 +58,7 @@ def child(
 
 
 def test_samples_arrive(tmp_path: Path) -> None:
-    with child(tmp_path) as jtop:
+    with child(tmp_path, interval=0.5) as jtop:  # ten of them may pass before it begins
         until(lambda: jtop.latest(time.monotonic()))
         found = jtop.latest(time.monotonic())
         assert found is not None
@@ -88,6 +88,6 @@ def test_a_service_that_never_answers_costs_a_child_and_nothing_else(tmp_path: P
 
 def test_a_service_that_goes_away_is_asked_again(tmp_path: Path) -> None:
     lost = "if self.samples > 2: raise BrokenPipeError('Broken pipe')\n        return True"
-    with child(tmp_path, sample=lost) as jtop:
+    with child(tmp_path, sample=lost, interval=0.3) as jtop:
         until(lambda: jtop.restarts >= 2)
         assert "the jtop service went away: Broken pipe" in jtop.fault or jtop.fault == ""

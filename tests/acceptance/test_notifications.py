@@ -16,6 +16,7 @@ import pytest
 from alerting.clock import SystemClock
 from alerting.dispatch.store import open_database
 from alerting.notify.outbox import Outbox
+from tests.support.machine import PATIENCE
 from tests.support.receiver import HttpReceiver
 
 pytestmark = pytest.mark.acceptance
@@ -81,7 +82,7 @@ def receiver() -> Iterator[HttpReceiver]:
 
 def until_told(receiver: HttpReceiver, wanted: set[str], seconds: float) -> None:
     """Until each of these titles has arrived; the duration at the end of a title does not matter."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while missing := wanted - {title.partition(",")[0] for title in receiver.titles()}:
         assert time.monotonic() < deadline, f"never told: {sorted(missing)}"
         time.sleep(0.02)

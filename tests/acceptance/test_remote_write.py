@@ -25,6 +25,7 @@ from alerting.storage.follow import Follower
 from alerting.storage.store import Store, StoreOptions
 from config.remote import Endpoint
 from tests.support.aggregator import Aggregator, write_config
+from tests.support.machine import PATIENCE
 from tests.support.node_page import PAGE, NodePage
 from tests.support.remote_peers import KINDS, RemotePeer
 
@@ -56,7 +57,7 @@ def configured(folder: Path, node: NodePage, **remote: object) -> Aggregator:
 
 
 def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.1)

@@ -19,6 +19,7 @@ from alerting.promql.parse import parse
 from alerting.promql.value import Vector
 from alerting.rules import manager as rule_manager
 from tests.support.aggregator import Aggregator, write_config
+from tests.support.machine import PATIENCE
 from tests.support.node_page import PAGE, NodePage
 from tests.support.receiver import HttpReceiver
 
@@ -29,7 +30,7 @@ YEAR_MS = 365 * 86_400_000
 
 
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.05)

@@ -25,6 +25,7 @@ from alerting.storage.snapshot import Snapshot
 from alerting.storage.store import Store, StoreOptions
 from tests.alerting.transfer.files import exported, load, stored, text_of
 from tests.support.aggregator import Aggregator, write_config
+from tests.support.machine import PATIENCE
 from tests.support.node_page import NodePage
 from tests.support.peers import need
 from tests.support.prometheus import ask, prometheus_holding
@@ -194,7 +195,7 @@ def phone() -> Iterator[HttpReceiver]:
 
 
 def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.1)

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.machine import PATIENCE
 from tests.support.small_cluster import flow, one_node
 
 RULES = """\
@@ -73,7 +74,7 @@ class Aggregator:
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "TZ": "UTC"}
             )
 
-    def start(self, seconds: float = 20.0) -> None:
+    def start(self, seconds: float = 20.0 * PATIENCE) -> None:
         """Start and wait until it is ready."""
         self.launch()
         deadline = time.monotonic() + seconds
@@ -92,7 +93,7 @@ class Aggregator:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds: float = 10.0) -> int:
+    def stop(self, seconds: float = 10.0 * PATIENCE) -> int:
         self.process.terminate()
         return self.process.wait(seconds)
 
@@ -108,7 +109,7 @@ class Aggregator:
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics"), re.MULTILINE)
         return float(found.group(1)) if found else None
 
-    def until_value(self, expression: str, seconds: float = 20.0) -> None:
+    def until_value(self, expression: str, seconds: float = 20.0 * PATIENCE) -> None:
         """Until a query has an answer."""
         path = "/api/v1/query?" + urllib.parse.urlencode({"query": expression})
         end = time.monotonic() + seconds

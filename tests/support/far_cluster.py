@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.support.aggregator import Aggregator
 from tests.support.bad_network import Wire, wire
+from tests.support.machine import PATIENCE
 from tests.support.receiver import HttpReceiver, Post
 from tests.support.small_cluster import inventory
 
@@ -104,7 +105,7 @@ class FarCluster:
         self.until_open(self.nodes)
 
     def _answers(self, at: int) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 20 * PATIENCE
         while True:
             try:
                 with urllib.request.urlopen(f"http://{self.wire.node(at)}:9191/-/healthy", timeout=1):
@@ -115,14 +116,14 @@ class FarCluster:
 
     def until_open(self, streams: int, seconds: float = 10.0) -> None:
         """Until so many streams of events are open."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while self.aggregator.own_metric("tierwatch_event_streams") != streams:
             assert time.monotonic() < end, self.aggregator.log.read_text()
             time.sleep(0.05)
 
     def until_told(self, count: int, seconds: float) -> Post:
         """The message number ``count`` (from 1)."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while len(self.receiver.posts) < count:
             assert time.monotonic() < end, f"{self.receiver.titles()}\n{self.aggregator.log.read_text()}"
             time.sleep(0.02)

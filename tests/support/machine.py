@@ -6,6 +6,9 @@ import subprocess
 import sys
 import time
 
+# How many times longer a busy machine may take for what a test waits for, before the test gives up.
+PATIENCE = 6
+
 
 def slack(starts: float = 10.0) -> float:
     """Seconds by which what should take none may be late here: the time of so many starts of a small program.

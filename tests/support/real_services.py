@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tests.support import ports
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 
 free_port = ports.free_port
@@ -31,9 +32,9 @@ def accepts(port: int) -> bool:
 
 
 def within(seconds: float, condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"{what} did not come within {seconds:g} s"
+        assert time.monotonic() < end, f"{what} did not come within {seconds * PATIENCE:g} s"
         time.sleep(0.05)
 
 

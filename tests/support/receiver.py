@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
+from tests.support.machine import PATIENCE
+
 Mode = Literal["ok", "error", "refuse-content", "hang", "slow"]
 _MOST_BYTES = 1 << 20
 
@@ -78,10 +80,10 @@ class HttpReceiver:
         self._server = None
 
     def wait_for(self, count: int, seconds: float) -> None:
-        """Until so many posts were accepted; fails the test when they were not."""
-        deadline = time.monotonic() + seconds
+        """Until so many posts were accepted; fails the test when they were not. ``seconds``: on an idle machine."""
+        deadline = time.monotonic() + seconds * PATIENCE
         while len(self.posts) < count:
-            assert time.monotonic() < deadline, f"{len(self.posts)} of {count} posts after {seconds:g} s"
+            assert time.monotonic() < deadline, f"{len(self.posts)} of {count} posts after {seconds * PATIENCE:g} s"
             time.sleep(0.01)
 
     def __enter__(self) -> HttpReceiver:
