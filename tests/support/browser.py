@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 
 _FLAGS = (
@@ -71,7 +72,7 @@ class Tab:
             raise RuntimeError(answer["exceptionDetails"].get("text", "script failed"))
         return answer["result"].get("value")
 
-    async def wait_for(self, script: str, seconds: float = 20.0) -> Any:
+    async def wait_for(self, script: str, seconds: float = 20.0 * PATIENCE) -> Any:
         """Ask until the answer is true; returns it. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while True:

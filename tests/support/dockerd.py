@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import lacking, need
 
 IMAGE = "tierwatch:test"
@@ -34,7 +35,7 @@ class Dockerd:
         words += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver", "vfs"]
         with (folder / "log").open("ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 30 * PATIENCE
         while self.process.poll() is None and time.monotonic() < end:
             if self._run("version").returncode == 0:
                 return

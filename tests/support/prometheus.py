@@ -15,6 +15,7 @@ from typing import Any
 
 from alerting.model.labels import METRIC_NAME, Labels, quote
 from alerting.promql.value import format_value
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 from tests.support.ports import free_port
 
@@ -82,7 +83,7 @@ def prometheus_holding(text: str, home: Path) -> Iterator[str]:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], base: str, log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 30 * PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             with urllib.request.urlopen(f"{base}/-/ready", timeout=2) as answer:

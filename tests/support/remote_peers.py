@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 
 Kind = Literal["prometheus", "victoria-metrics"]
@@ -49,7 +50,7 @@ class RemotePeer:
         }[self.kind]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([self._program, *options], cwd=self._folder, stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 30 * PATIENCE
         ready = "/-/ready" if self.kind == "prometheus" else "/health"
         while time.monotonic() < end and self._process.poll() is None:
             try:
