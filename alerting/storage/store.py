@@ -114,7 +114,7 @@ class Store:
     def series(self, matcher_sets: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[Labels]:
         """Label sets with a sample in the window, sorted.
 
-        On disk a series counts as present from its first to its last sample in a block (two hours at most).
+        On disk a series counts as present from its first to its last sample in a block (half a day at most).
         """
         return self._query.series(matcher_sets, start_ms, end_ms)
 
