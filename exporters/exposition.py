@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# Texts that are remembered beyond twice what the last page told, a family. Forgetting costs a walk through them.
-SPARE = 16
+# Texts that are remembered beyond those of the last page, a family: there are hundreds of families.
+SPARE = 4
 MAX_FAULTS = 1000
 
 _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
@@ -64,9 +64,9 @@ class Renderer:
                     out.append(f"{prefix}{text if text[-1].isdigit() else _SPECIAL[text]}\n")
                 except (ValueError, KeyError) as error:
                     self._complain(metric.name, f"{error}")
-            if len(prefixes) > 2 * len(rows) + SPARE:
+            if len(prefixes) > len(rows) + SPARE:
                 known.prefixes = {labels: prefixes[labels] for labels, _ in rows if labels in prefixes}
-        if len(self._known) > 2 * len(told) + SPARE:
+        if len(self._known) > len(told) + SPARE:
             self._known = {metric.name: self._known[metric.name] for metric, _ in told}
         return "".join(out).encode("utf-8", "replace")
 
