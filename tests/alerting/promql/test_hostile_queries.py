@@ -72,7 +72,7 @@ def test_nothing_but_an_answer_or_a_query_error(engine: Engine, seed: int) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        "sum_over_time(g[3000s:2ms])",
+        "sum_over_time(g[3000s:5ms])",
         "count_values('v', max_over_time(g[1h:10ms]))",
         "quantile_over_time(0.5, g[1h:50ms])",
         "deriv(g[50m:20ms])",
@@ -83,7 +83,7 @@ def test_what_takes_long_ends_at_its_deadline(text: str) -> None:
     querier = MemoryQuerier()
     for labels, rows in data().items():
         querier.put(labels, rows)
-    patience = Patience(time.monotonic() + 0.05)
+    patience = Patience(time.monotonic() + 0.005)
     began = time.process_time()
     with pytest.raises(QueryTimeout):
         Engine(querier).range(parse(text), START_MS, START_MS + 3_000_000, 1000, patience=patience)
