@@ -5,9 +5,10 @@
 The real aggregator and Prometheus scrape the same living page of node_exporter (586 series, ``motion``) from as many
 targets, at the same time; the pages come from a process of its own whose CPU does not count. Everything else does:
 HTTP, unpacking (where a program asks for packed pages), reading, storing, staleness, the write-ahead log or tail, flush
-and upkeep, and what a process does when idle. Measured from the second minute on (by then nearly every value that moves at all has moved once), first
-without rules, then with the shipped ones evaluated once an interval. CPU is told in hundredths of a second: few
-targets are measured three times as long. ``beyond idle`` leaves out what the process takes with nothing to do.
+and upkeep, and what a process does when idle. Measured from the second minute on (by then nearly every value that moves
+at all has moved once), first without rules, then with the shipped ones evaluated once an interval. CPU is told in
+hundredths of a second: few targets are measured three times as long. ``beyond idle`` leaves out what the process takes
+with nothing to do.
 A shorter interval makes what a process does by the clock (flush, housekeeping, timers) weigh less on a sample.
 """
 
