@@ -91,6 +91,7 @@ class RuleManager:
         self._early: set[str] = set()
         self._wake = asyncio.Event()
         self._busy = False
+        self._stopping = False
         self._learning = True
         self._started_ms = clock.now_ms()
         self._settled_ms: int | None = None
@@ -127,12 +128,14 @@ class RuleManager:
         return count
 
     async def run(self) -> None:
-        """Evaluate until cancelled. What is running then is finished and saved first."""
+        """Evaluate until cancelled. The group that is running then is finished and saved first."""
+        self._stopping = False
         while True:
             turn = asyncio.ensure_future(self.turn())
             try:
                 await asyncio.shield(turn)
             except asyncio.CancelledError:
+                self._stopping = True
                 await turn
                 raise
             timeout = min(MAX_SLEEP_S, self._until_due())
@@ -157,12 +160,25 @@ class RuleManager:
                 for group in self._groups
                 if id(group) not in whole and (positions := group.timed_out(self._clock.now_ms()))
             ]
-            while jobs := [*self._asked_for(), *jobs]:
-                jobs = jobs[await self._evaluate(jobs) :]
+            await self._work_through(jobs)
             await self._note()
         finally:
             self._busy = False
             self._swap()
+
+    async def _work_through(self, due: Sequence[Job]) -> None:
+        """What was asked for goes first; but every other time only, or what changes all the time would keep the rest
+        waiting for ever."""
+        asked = self._asked_for()
+        gave_way = False
+        while (due or asked) and not self._stopping:
+            first = due[:1] if gave_way else ()
+            jobs = [*first, *asked, *due[len(first) :]]
+            left = {id(job) for job in jobs[await self._evaluate(jobs) :]}
+            still = [job for job in due if id(job) in left]
+            gave_way = len(still) == len(due)
+            due = still
+            asked = _merged([*(job for job in asked if id(job) in left), *self._asked_for()])
 
     def _due(self, group: RunningGroup) -> int | None:
         """The time to evaluate a group for, when it is due: its slot, or now when it was never evaluated."""
@@ -223,7 +239,7 @@ class RuleManager:
         """In the worker thread: at least the first job, each with the seconds it took."""
         done: list[tuple[Outcome, float]] = []
         for job in jobs:
-            if done and self._early:
+            if done and (self._early or self._stopping):
                 break
             group = job.group
             at_ms = self._clock.now_ms() if job.at_ms is None else job.at_ms
@@ -355,3 +371,14 @@ class RuleManager:
     def learning(self) -> bool:
         """Whether the rules still wait for the sources, after a start or a jump of the clock."""
         return self._learning or self._settled_ms is not None
+
+
+def _merged(jobs: Iterable[Job]) -> list[Job]:
+    """One job a group, for all the rules that its jobs name."""
+    found: dict[int, Job] = {}
+    for job in jobs:
+        known = found.get(id(job.group))
+        found[id(job.group)] = (
+            job if known is None else Job(job.group, {*(known.positions or ()), *(job.positions or ())})
+        )
+    return list(found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -171,6 +172,47 @@ async def test_what_is_asked_for_meanwhile_goes_before_the_groups_that_wait(worl
     manager = world.manager(text, around=dataclasses.replace(world.around, evaluate=evaluate))
     await manager.turn()
     assert read == ["load", "up", *(["up"] * 3), *(["load", "up"] * 2)]
+
+
+async def test_what_is_asked_for_all_the_time_does_not_keep_the_others_waiting(world: World) -> None:
+    read: list[str] = []
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        if len(read) < 200:
+            manager._early.add("up")
+        read.append("up" if expr == parse("up == 0") else "load")
+        return world.around.evaluate(expr, time_ms)
+
+    one = "{name: g%d, rules: [{alert: A%d, expr: load > 5}, {alert: B%d, expr: up == 0}]}"
+    text = f"groups: [{', '.join(one % (number, number, number) for number in range(3))}]"
+    manager = world.manager(text, around=dataclasses.replace(world.around, evaluate=evaluate))
+    await manager.turn()
+    assert read.count("load") == 3
+    assert [place for place, what in enumerate(read) if what == "load"][-1] < 20
+
+
+async def test_a_stop_waits_for_the_group_that_runs_and_for_no_other(world: World) -> None:
+    read: list[Expr] = []
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        if not read:
+            loop.call_soon_threadsafe(task.cancel)
+        read.append(expr)
+        manager._early.add("load")  # it never runs out of work
+        while not manager._stopping:
+            time.sleep(0.001)
+        return world.around.evaluate(expr, time_ms)
+
+    loop = asyncio.get_running_loop()
+    world.put("load", 6, node="a")
+    text = "groups:\n" + "".join(f"  - {{name: g{n}, rules: [{{alert: A{n}, expr: load > 5}}]}}\n" for n in range(4))
+    manager = world.manager(text, around=dataclasses.replace(world.around, evaluate=evaluate))
+    task = loop.create_task(manager.run())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(read) == 1
+    assert world.listener.heard == [(world.clock.now_ms(), ["A0 firing"])]
+    assert [len(alerts) for alerts in world.store.load().alerts.values()] == [1]
 
 
 async def test_an_alert_fires_when_its_time_is_over_not_at_the_groups_next_time(world: World) -> None:
