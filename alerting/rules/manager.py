@@ -95,7 +95,7 @@ class RuleManager:
         self._learning = True
         self._started_ms = clock.now_ms()
         self._settled_ms: int | None = None
-        self._last_turn = (self._started_ms, around.monotonic())
+        self._last_look = (self._started_ms, around.monotonic())
         self._noted_ms = self._started_ms
         self._saving_fails = False
         self._orphans: list[Alert] = []
@@ -172,6 +172,8 @@ class RuleManager:
         asked = self._asked_for()
         gave_way = False
         while (due or asked) and not self._stopping:
+            if self._watch_clock():  # in the middle of a turn: the slots were those of the other time
+                due = [Job(job.group, job.positions) for job in due]
             first = due[:1] if gave_way else ()
             jobs = [*first, *asked, *due[len(first) :]]
             left = {id(job) for job in jobs[await self._evaluate(jobs) :]}
@@ -216,6 +218,8 @@ class RuleManager:
         """
         learning = self._still_learning()
         outcomes = await asyncio.to_thread(self._work, jobs, learning)
+        if not outcomes:
+            return 0
         told: list[tuple[list[Alert], int]] = []
         for job, (outcome, seconds) in zip(jobs, outcomes, strict=False):
             self._count(outcome, seconds)
@@ -236,13 +240,14 @@ class RuleManager:
         return len(outcomes)
 
     def _work(self, jobs: Sequence[Job], learning: bool) -> list[tuple[Outcome, float]]:
-        """In the worker thread: at least the first job, each with the seconds it took."""
+        """In the worker thread: at least the first job, each with the seconds it took; none once the clock jumped."""
         done: list[tuple[Outcome, float]] = []
         for job in jobs:
-            if done and (self._early or self._stopping):
+            now_ms = self._clock.now_ms()
+            if (done and (self._early or self._stopping)) or self._jumped(now_ms):
                 break
             group = job.group
-            at_ms = self._clock.now_ms() if job.at_ms is None else job.at_ms
+            at_ms = now_ms if job.at_ms is None else job.at_ms
             # A slot just before an early evaluation would go back in time; a clock set back far is believed.
             if group.last_ms is not None and 0 <= group.last_ms - at_ms <= group.interval_ms:
                 at_ms = group.last_ms + 1
@@ -251,19 +256,28 @@ class RuleManager:
             done.append((outcome, self._around.monotonic() - started))
         return done
 
-    def _watch_clock(self) -> None:
+    def _watch_clock(self) -> bool:
         """After a jump of the clock (a board without a clock chip learns the time late, a machine was asleep) all data
-        is old: wait until it is fresh instead of resolving everything."""
-        before, self._last_turn = self._last_turn, (self._clock.now_ms(), self._around.monotonic())
-        passed_ms = (self._last_turn[1] - before[1]) * 1000
-        jump = self._last_turn[0] - before[0] - passed_ms
-        if abs(jump) > JUMP_MS:
-            log.warning("the clock jumped by %.0f s; rules hold their states for %d s", jump / 1000, SETTLE_MS // 1000)
-            self._settled_ms = self._last_turn[0] + SETTLE_MS
-            for state in (state for group in self._groups for state in group.rules if state.alerts):
-                alerts = {labels: after_leap(alert, round(jump)) for labels, alert in state.alerts.items()}
-                state.set_alerts(alerts, self._last_turn[0])
-                state.unsaved = True
+        is old: wait until it is fresh instead of resolving everything. Returns whether it jumped."""
+        now_ms = self._clock.now_ms()
+        jump = self._jump_ms(now_ms)
+        self._last_look = (now_ms, self._around.monotonic())
+        if abs(jump) <= JUMP_MS:
+            return False
+        log.warning("the clock jumped by %.0f s; rules hold their states for %d s", jump / 1000, SETTLE_MS // 1000)
+        self._settled_ms = now_ms + SETTLE_MS
+        for state in (state for group in self._groups for state in group.rules if state.alerts):
+            alerts = {labels: after_leap(alert, round(jump)) for labels, alert in state.alerts.items()}
+            state.set_alerts(alerts, now_ms)
+            state.unsaved = True
+        return True
+
+    def _jump_ms(self, now_ms: int) -> float:
+        """How far the clock was set since the last look at it."""
+        return now_ms - self._last_look[0] - (self._around.monotonic() - self._last_look[1]) * 1000
+
+    def _jumped(self, now_ms: int) -> bool:
+        return abs(self._jump_ms(now_ms)) > JUMP_MS
 
     def _still_learning(self) -> bool:
         if self._settled_ms is not None and self._clock.now_ms() >= self._settled_ms:

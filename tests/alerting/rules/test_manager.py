@@ -116,6 +116,37 @@ async def test_after_a_jump_of_the_clock_rules_wait_for_fresh_data(world: World)
     assert states(manager.active()) == {}
 
 
+@pytest.mark.parametrize("leap_s", [86400 * 365, -86400 * 365])
+async def test_a_jump_in_the_middle_of_a_turn_ends_nothing_either(world: World, leap_s: int) -> None:
+    passed = [0.0]
+    leaps = [0]
+
+    def evaluate(expr: Expr, time_ms: int) -> Sequence[tuple[Labels, float]]:
+        found = world.around.evaluate(expr, time_ms)
+        if leaps[0]:
+            world.clock.advance(leaps.pop())
+            leaps.append(0)
+        return found
+
+    text = "groups:\n" + "".join(f"  - {{name: g{n}, rules: [{{alert: A{n}, expr: load > 5}}]}}\n" for n in range(4))
+    manager = world.manager(
+        text, around=dataclasses.replace(world.around, evaluate=evaluate, monotonic=lambda: passed[0])
+    )
+    world.put("load", 6, node="a")
+    await manager.turn()
+    firing = {f"A{n}": "firing" for n in range(4)}
+    assert states(manager.active()) == firing
+    heard = len(world.listener.heard)
+    leaps[0] = leap_s
+    world.clock.advance(5)
+    passed[0] += 5
+    await manager.turn()
+    assert manager.learning
+    assert states(manager.active()) == firing
+    assert all(alert.active_ms <= world.clock.now_ms() for alert in manager.active())
+    assert not any(name.endswith("resolved") for _, names in world.listener.heard[heard:] for name in names)
+
+
 async def test_groups_are_spread_over_the_interval(world: World) -> None:
     text = "groups:\n" + "".join(f"  - {{name: g{n}}}\n" for n in range(40))
     around = dataclasses.replace(world.around, default_interval_ms=30_000)
