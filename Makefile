@@ -8,7 +8,7 @@ REQ    := deploy/requirements
 COMPILE = $(BIN)/python -m compileall -q tierwatch.py config exporters alerting dashboards deploy
 
 # Tests wait more than they work: two for each core, the long ones first.
-BESIDE = --numprocesses auto --dist loadgroup --no-loadscope-reorder
+BESIDE = --numprocesses auto --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-node setup-dev demo test lint types imports units bench dashboards clean lock

@@ -1,6 +1,6 @@
 """How tests share the machine: most run side by side, those that measure time do not.
 
-``make units`` runs ``-n auto --dist loadgroup -m "not timed"``, then ``-m timed`` alone.
+``make units`` runs ``-n auto -m "not timed"``, then ``-m timed`` alone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # An example's time says how busy the machine is.
 settings.register_profile("tierwatch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,8 +39,18 @@ TIMED = (
     "tests/exporters/test_runner.py",
 )
 NOT_TIMED = ("tests/bench/test_bench_beside_prometheus.py", "tests/bench/test_bench_told.py")
-# Files whose tests use the same fixed addresses.
-ONE_AFTER_THE_OTHER = ("tests/acceptance/test_demo.py",)
+# The tests of most files run in one process, one after the other. These take long and run wherever there is room; but
+# not in files whose tests share what is made once for all of them, or fixed addresses.
+APART = "tests/acceptance/"
+TOGETHER = (
+    "tests/acceptance/test_cgroup_v2_real.py",
+    "tests/acceptance/test_containers.py",
+    "tests/acceptance/test_demo.py",
+    "tests/acceptance/test_probes_real.py",
+    "tests/acceptance/test_promql_agrees_with_prometheus.py",
+    "tests/acceptance/test_remote_querier.py",
+    "tests/acceptance/test_systemd_real.py",
+)
 MOST_WORKERS = 8
 
 
@@ -47,19 +59,28 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(MOST_WORKERS, 2 * (os.cpu_count() or 1))
 
 
-@pytest.hookimpl(tryfirst=True)
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        """What is done by one process."""
+        file = nodeid.partition("::")[0]
+        return nodeid if file.startswith(APART) and file not in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
+    return _Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(TIMED) and not item.nodeid.startswith(NOT_TIMED):
             item.add_marker(pytest.mark.timed)
-        if not _can_run_apart(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        file = item.nodeid.partition("::")[0]
+        if file.startswith(APART) and file not in TOGETHER and _shares(item):
+            raise pytest.UsageError(f"{file}: its tests share a fixture; name it in TOGETHER of tests/conftest.py")
 
 
-def _can_run_apart(item: pytest.Item) -> bool:
-    """Whether the other tests of its file may run elsewhere: long ones, that share nothing made for the file."""
-    if item.get_closest_marker("acceptance") is None or item.nodeid.startswith(ONE_AFTER_THE_OTHER):
-        return False
+def _shares(item: pytest.Item) -> bool:
+    """Whether something that the test uses is made once for several."""
     assert isinstance(item, pytest.Function)
     fixtures = item._fixtureinfo.name2fixturedefs.values()
-    return all(fixture[-1].scope == "function" or not fixture[-1].baseid for fixture in fixtures if fixture)
+    return any(fixture[-1].scope != "function" and fixture[-1].baseid for fixture in fixtures if fixture)
