@@ -130,6 +130,10 @@ def gpu(view: View) -> list[Tile]:
 
 
 def power_and_heat(view: View) -> list[Tile]:
+    return [*_power(view), *_heat_and_memory(view)]
+
+
+def _power(view: View) -> list[Tile]:
     house, scope, count = view.house, scope_of(view), _count(view)
     return [
         house.graph(
@@ -174,6 +178,12 @@ def power_and_heat(view: View) -> list[Tile]:
             by_node=False,
             width=12,
         ),
+    ]
+
+
+def _heat_and_memory(view: View) -> list[Tile]:
+    house, scope, count = view.house, scope_of(view), _count(view)
+    return [
         house.graph(
             "Zone temperatures",
             note(
