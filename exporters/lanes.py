@@ -86,7 +86,12 @@ class Lanes(Generic[T]):
                 if not current.queue:
                     return
                 name = current.queue.popleft()
-                self._running[name] = time.monotonic()
+                now = time.monotonic()
+                if (since := self._running.get(name)) is not None:
+                    # Another round, run at the same time, was faster to begin it.
+                    self._settle(current, name, Stuck(now - since))
+                    continue
+                self._running[name] = now
             outcome: T | Exception
             try:
                 outcome = current.jobs[name]()
@@ -96,6 +101,9 @@ class Lanes(Generic[T]):
                 del self._running[name]
                 if current.closed:
                     return
-                current.outcomes[name] = outcome
-                if len(current.outcomes) == len(current.jobs):
-                    self._changed.notify_all()
+                self._settle(current, name, outcome)
+
+    def _settle(self, current: _Round[T], name: str, outcome: T | Stuck | Exception) -> None:
+        current.outcomes[name] = outcome
+        if len(current.outcomes) == len(current.jobs):
+            self._changed.notify_all()

@@ -78,11 +78,17 @@ class Runner:
             raise Busy("another collection is still running") from error
         finally:
             self._waiting -= 1
+        if self._shared > arrived:
+            self._turn.release()
+            return self._last  # that collection began while this request waited
+        self._begun += 1
+        left = max(0.01, end - time.monotonic())
+        # Who asked may leave; its collection goes on to its end, and no other begins before it.
+        return await asyncio.shield(asyncio.ensure_future(self._collection(left)))
+
+    async def _collection(self, left: float) -> list[Family]:
+        """One collection, of ``left`` seconds at most, by whoever holds the turn; it gives the turn back."""
         try:
-            if self._shared > arrived:
-                return self._last  # that collection began while this request waited
-            self._begun += 1
-            left = max(0.01, end - time.monotonic())
             outcomes = await asyncio.to_thread(self._lanes.run, self._jobs, left)
             found = self._judge(outcomes)
             self._last, self._shared = (found, self._begun) if self._waiting else ([], 0)

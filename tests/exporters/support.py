@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -72,6 +73,23 @@ class Hanging:
         self.entered += 1
         self.release.wait(30)
         return [Family(EXAMPLE, [(("late",), 1.0)])]
+
+
+class Overlapping:
+    """A collector that takes 0.05 s and counts its calls, and how many of them ran at the same time."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.at_once = 0
+        self._inside = 0
+
+    def collect(self) -> Sequence[Family]:
+        self.calls += 1
+        self._inside += 1
+        self.at_once = max(self.at_once, self._inside)
+        time.sleep(0.05)
+        self._inside -= 1
+        return [Family(EXAMPLE, [(("a",), 1.0)])]
 
 
 class Raising:

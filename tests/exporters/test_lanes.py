@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -108,3 +110,29 @@ def test_a_slow_job_within_the_deadline_is_answered() -> None:
 
 def test_nothing_to_do_takes_no_time() -> None:
     assert Lanes[int]("test").run({}, 5.0) == {}
+
+
+def test_rounds_at_the_same_time_never_run_a_job_twice_at_once() -> None:
+    lanes = Lanes[int]("test")
+    inside, most, told = Counter[str](), Counter[str](), Counter[str]()
+
+    def job(name: str) -> int:
+        inside[name] += 1
+        most[name] = max(most[name], inside[name])
+        time.sleep(0.001)
+        inside[name] -= 1
+        return 1
+
+    def rounds() -> None:
+        for _ in range(50):
+            told.update(type(outcome).__name__ for outcome in lanes.run(jobs, 5.0).values())
+
+    jobs = {name: partial(job, name) for name in ("one", "two", "three")}
+    threads = [threading.Thread(target=rounds) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == {"one": 1, "two": 1, "three": 1}
+    assert set(told) <= {"int", "Stuck"}
+    assert told.total() == 4 * 50 * 3

@@ -9,7 +9,7 @@ import pytest
 
 from exporters.collector import CollectorFailed, NoData
 from exporters.runner import Busy, Runner
-from tests.exporters.support import Constant, Hanging, Raising, samples
+from tests.exporters.support import Constant, Hanging, Overlapping, Raising, samples
 
 SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_duration_seconds"
 
@@ -93,15 +93,28 @@ async def test_requests_at_the_same_time_share_a_collection_begun_after_them() -
     assert runner._last == [], "nobody waits for it: it is not kept"
 
 
-async def test_who_waits_behind_a_collection_that_is_cancelled_gets_one_of_its_own() -> None:
-    collector = Constant()
+@pytest.mark.parametrize("leaves", ["before its turn", "in its turn"])
+async def test_who_waits_behind_a_request_that_is_cancelled_gets_a_collection_of_its_own(leaves: str) -> None:
+    collector = Overlapping()
     runner = Runner({"good": collector})
     first, second, third = (asyncio.ensure_future(runner.collect()) for _ in range(3))
     await first
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.02 if leaves == "in its turn" else 0)
     second.cancel()
-    names = {family.metric.name for family in await third}
-    assert names == {family.metric.name for family in first.result()}
+    page = samples(await third)
+    assert (page["tierwatch_example", "a"], page[SUCCESS, "good"]) == (1, 1)
+    assert second.cancelled()
+
+
+async def test_collections_do_not_overlap_when_who_asked_for_them_leaves() -> None:
+    collector = Overlapping()
+    runner = Runner({"good": collector})
+    for _ in range(5):
+        leaves = asyncio.ensure_future(runner.collect())
+        await asyncio.sleep(0.02)
+        leaves.cancel()
+        assert samples(await runner.collect())[SUCCESS, "good"] == 1
+    assert (collector.calls, collector.at_once) == (10, 1)
 
 
 async def test_a_request_behind_a_stuck_collection_gives_up_in_time(hanging: Hanging) -> None:
