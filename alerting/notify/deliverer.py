@@ -26,6 +26,7 @@ _LONGEST_SLEEP_S = 30.0
 _PRUNE_EVERY_S = 3600.0
 _AFTER_STORAGE_ERROR_S = 1.0
 _LOOK_AGAIN_S = 0.2
+_LAST_TRIES_S = 3.0
 
 
 class Deliverer:
@@ -50,10 +51,12 @@ class Deliverer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._preparing: asyncio.Task[None] | None = None
+        self._adopting: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
 
     async def run(self) -> None:
-        """Deliver until cancelled; then the tries in flight are given up (they stay in the outbox)."""
+        """Deliver until cancelled; the tries in flight then have a moment to end: a message that is given up once it is
+        on its way is told again at the next start. It stays in the outbox."""
         self._loop = asyncio.get_running_loop()
         pruned = -_PRUNE_EVERY_S
         adopted = False
@@ -79,7 +82,7 @@ class Deliverer:
                     self._stay_ready()
         finally:
             self._loop = None
-            await self._cancel()
+            await self._end()
             await self._sender.close()
 
     def kick(self) -> None:
@@ -92,14 +95,27 @@ class Deliverer:
 
     async def reload(self, urls: Mapping[str, Sequence[Secret]]) -> None:
         """Go on with other URLs; what waits is tried again at once. Raises StorageError, and then nothing changed."""
-        async with self._reloading:
+        await self._reloading.acquire()
+        try:
             # A try in flight belongs to the old URLs: its result must be written before the lines move.
             while self._in_flight:
                 await asyncio.wait(self._in_flight.values(), timeout=_LOOK_AGAIN_S)
                 for error in self._unwritten.values():
                     raise StorageError(f"what became of a message cannot be written down: {error}")
+        except BaseException:
+            self._reloading.release()
+            raise
+        # Who asked may leave; lines that have moved go to the new URLs all the same.
+        self._adopting = asyncio.get_running_loop().create_task(self._adopt(urls))
+        await asyncio.shield(self._adopting)
+
+    async def _adopt(self, urls: Mapping[str, Sequence[Secret]]) -> None:
+        """By whoever holds ``_reloading``; gives it back."""
+        try:
             await asyncio.to_thread(self._outbox.adopt, urls, self._clock.now_ms())
             self._urls = urls
+        finally:
+            self._reloading.release()
         self.kick()
 
     async def _start_due(self) -> float:
@@ -180,7 +196,7 @@ class Deliverer:
             self._start_preparing()
 
     def _start_preparing(self) -> None:
-        if self._preparing is None or self._preparing.done():
+        if self._loop is not None and (self._preparing is None or self._preparing.done()):
             self._preparing = asyncio.get_running_loop().create_task(self._prepare())
 
     async def _prepare(self) -> None:
@@ -189,8 +205,12 @@ class Deliverer:
         except Exception as error:
             log.warning("the sender could not get ready: %s", type(error).__name__)
 
-    async def _cancel(self) -> None:
+    async def _end(self) -> None:
+        if self._in_flight:
+            await asyncio.wait(self._in_flight.values(), timeout=_LAST_TRIES_S)
         tasks = [*self._in_flight.values(), *([self._preparing] if self._preparing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._reloading:
+            pass  # lines that are moving have moved

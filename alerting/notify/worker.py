@@ -66,5 +66,8 @@ def _take_over_output() -> TextIO:
 
 
 if __name__ == "__main__":
+    # A terminal and systemd tell all processes at once to end. It is the parent that ends this one, when the message
+    # that is on its way has arrived.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(main())

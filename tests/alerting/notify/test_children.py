@@ -174,6 +174,21 @@ async def test_cancelling_a_send_ends_its_child() -> None:
     await sender.close()
 
 
+async def test_a_child_that_is_told_to_end_delivers_what_is_on_its_way(receiver: HttpReceiver) -> None:
+    sender = ChildSender()
+    await sender.prepare()
+    (child,) = sender._idle
+    receiver.mode = "slow"
+    task = asyncio.ensure_future(sender.send(Secret(receiver.url()), "t", "b", "info"))
+    async with asyncio.timeout(60):
+        while not receiver.tries:  # noqa: ASYNC110 - the receiver is another thread
+            await asyncio.sleep(0.005)
+    os.kill(child._process.pid, signal.SIGTERM)  # systemd tells all processes of a unit
+    assert await task == Delivery("delivered")
+    await sender.close()
+    assert child.ended
+
+
 def test_urls_are_checked_without_sending(receiver: HttpReceiver) -> None:
     found = check_urls(
         [

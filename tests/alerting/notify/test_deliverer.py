@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -14,7 +15,7 @@ from alerting.dispatch.dispatcher import Dispatcher
 from alerting.dispatch.store import open_database
 from alerting.notify.children import Limits
 from alerting.notify.deliverer import _LONGEST_SLEEP_S, Deliverer
-from alerting.notify.message import Message
+from alerting.notify.message import Kind, Message
 from alerting.notify.outbox import Outbox
 from alerting.notify.sender import Delivery, FakeSender
 from alerting.storage.database import Database
@@ -204,6 +205,81 @@ async def test_a_reload_waits_for_a_try_in_flight(scene: Scene) -> None:
             await asyncio.sleep(0.01)
         await deliverer.reload({"phone": (B,)})
         assert scene.sent(A) == ["one"]
+
+
+async def test_a_reload_that_is_cancelled_tells_nobody_what_was_meant_for_others(scene: Scene) -> None:
+    swapped = {"phone": (B, A)}
+    begun, go = threading.Event(), threading.Event()
+    adopt = scene.outbox.adopt
+
+    def gated(urls: Mapping[str, Sequence[Secret]], now_ms: int) -> None:
+        if urls is swapped:
+            begun.set()
+            assert go.wait(60)
+        adopt(urls, now_ms)
+
+    down = True
+    scene.sender.answer = lambda url, _: Delivery("failed" if down and url == A.reveal() else "delivered")
+    scene.queue("one")
+    with patch.object(scene.outbox, "adopt", gated):
+        async with scene.running() as deliverer:
+            await until(lambda: scene.outbox.stats(NOW)["phone"].failed_attempts == 1 and scene.sent(B))
+            down = False
+            reload = asyncio.ensure_future(deliverer.reload(swapped))
+            await until(begun.is_set)
+            reload.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reload
+            go.set()
+            async with asyncio.timeout(60):
+                while scene.outbox.heads():
+                    deliverer.kick()
+                    await asyncio.sleep(0.005)
+    assert (scene.sent(A), scene.sent(B)) == (["one"], ["one"])
+
+
+class Gated(FakeSender):
+    """Delivers when the gate opens."""
+
+    gate: asyncio.Event
+
+    async def send(self, url: Secret, title: str, body: str, kind: Kind) -> Delivery:
+        self.busy.add(url.reveal())
+        await self.gate.wait()
+        return await FakeSender.send(self, url, title, body, kind)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_message_on_its_way_at_the_end_is_told_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    monkeypatch.setattr("alerting.notify.deliverer._LAST_TRIES_S", 60.0 if arrives else 0.01)
+    scene.queue("one")
+    sender = Gated()
+    sender.gate = asyncio.Event()
+    deliverer = Deliverer(scene.outbox, sender, URLS, scene.clock)
+    task = asyncio.get_running_loop().create_task(deliverer.run())
+    await until(lambda: len(sender.busy) == 2)
+    task.cancel()
+    await until(lambda: deliverer._loop is None)  # it is ending
+    if arrives:
+        sender.gate.set()
+    await asyncio.wait({task}, timeout=60)
+    assert task.cancelled()
+    assert len(sender.sent) == (2 if arrives else 0)
+    assert len(scene.outbox.heads()) == (0 if arrives else 2), "what did not arrive stays"
+
+
+async def test_nothing_is_prepared_after_the_end(scene: Scene) -> None:
+    deliverer = Deliverer(scene.outbox, scene.sender, URLS, scene.clock)
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(deliverer.run())
+    await until(lambda: deliverer._loop is not None)
+    loop.call_soon(deliverer.prepare)  # in the same turn of the loop, a moment before it ends
+    task.cancel()
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+    assert scene.sender.prepared == 0
 
 
 async def test_a_database_damaged_while_running_is_mended_and_what_waits_is_told(
