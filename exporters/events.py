@@ -16,6 +16,10 @@ queue but a number and the kinds of what changed, and a thousand changes cost as
     data:
 
 A message whose number is not the one before plus its count tells the listener how many changes it was not told.
+
+Streams are few. What a listener does not read gathers in its kernel, where beats alone take hours to fill the room that
+there is: it would keep its stream all that time. So when somebody had to be refused, each listener's beats come with
+comments, which mean nothing to who reads and soon fill the room of who does not.
 """
 
 from __future__ import annotations
@@ -34,6 +38,13 @@ MAX_LISTENERS: Final = 8
 # Seconds between two messages of changes: the first is told at once, what follows it closely comes together.
 DEBOUNCE: Final = 0.05
 BEAT: Final = 1.0
+
+# Comments with a beat, in bytes: eight beats that come together are still far below what a listener takes a second.
+COMMENTS: Final = (b":" + b"." * 510 + b"\n") * 8
+# How many beats come with them: four times what Linux holds for a program by itself (128 KiB of packets).
+COMMENTED_BEATS: Final = 128
+# Seconds until a listener that took all of them is doubted again.
+TRUST_SECONDS: Final = 600.0
 
 
 class TooMany(Exception):
@@ -60,6 +71,8 @@ class Listener:
     count: int = 0
     kinds: set[str] = field(default_factory=set)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    comments: int = 0
+    doubted: float = float("-inf")
 
     async def wait(self, seconds: float) -> None:
         """Until there is news or the stream is to end, at most ``seconds``."""
@@ -73,8 +86,13 @@ class Listener:
         """Whether the stream is to end now: all is told."""
         return self.ended and not self.count
 
-    def take(self) -> bytes:
-        """The next message: what changed, or a beat."""
+    def doubt(self, now: float) -> None:
+        """Its next beats come with comments, unless they did lately; ``now``: monotonic seconds."""
+        if now - self.doubted >= TRUST_SECONDS:
+            self.doubted, self.comments = now, COMMENTED_BEATS
+
+    def take(self, *, read: bool) -> bytes:
+        """The next message: what changed, or a beat. ``read``: whether all before it has left."""
         count, kinds = self.count, sorted(self.kinds)
         self.number += count
         self.count = 0
@@ -82,7 +100,11 @@ class Listener:
         if not self.ended:
             self.news.clear()
         if not count:
-            return message(self.number, "beat", "")
+            beat = message(self.number, "beat", "")
+            if not (read and self.comments):
+                return beat
+            self.comments -= 1
+            return beat + COMMENTS
         return message(self.number, "change", " ".join([str(count), *kinds]))
 
 
@@ -125,6 +147,8 @@ class Events:
         """A new stream and its first message. Raises TooMany."""
         if len(self._listeners) >= MAX_LISTENERS:
             self._refused += 1
+            for listener in self._listeners:
+                listener.doubt(self._clock())
             raise TooMany(f"{MAX_LISTENERS} streams of events are open already")
         listener = Listener(self._number, ended=self._loop is None)
         self._listeners.append(listener)

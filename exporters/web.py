@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 import time
@@ -10,20 +11,27 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from config.daemon.log import event
 from exporters.events import BEAT, Events, Listener, TooMany
 from exporters.exposition import CONTENT_TYPE, Renderer, compress
 from exporters.runner import Busy, Runner
+
+_log = logging.getLogger(__name__)
 
 # Requests that may wait for a collection at the same time (node_exporter allows 40).
 MAX_REQUESTS: Final = 40
 MAX_LINE_BYTES: Final = 4096
 MAX_FIELD_BYTES: Final = 4096
 
-# A stream that leaves this much unread is cut: about a quarter of a minute of beats beyond what the kernel holds.
-MAX_UNREAD_BYTES: Final = 512
+# A stream is cut that was behind at this many beats in a row, or leaves this much unread beyond what the kernel holds.
+PATIENCE_BEATS: Final = 8
+MAX_UNREAD_BYTES: Final = 32 * 1024
 STREAM_KERNEL_BYTES: Final = 4096
-# Milliseconds after which the kernel gives up on a listener that acknowledges nothing.
-STREAM_SILENCE_MS: Final = 10_000
+# Seconds between two lines of the log about streams that were cut; a metric counts them all.
+CUT_LOG_SECONDS: Final = 3600.0
+# Milliseconds after which the kernel gives up on a listener that acknowledges nothing. It counts from when the other
+# side's room grew small: more than our patience, so that who does not read is told from who has vanished.
+STREAM_SILENCE_MS: Final = 30_000
 
 SCRAPE_TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 
@@ -41,6 +49,7 @@ class Pages:
         self._events = events
         self._renderer = Renderer()
         self._waiting = 0
+        self._cut_logged = float("-inf")
 
     def application(self) -> web.Application:
         """Routes answer GET and HEAD; other methods get 405 from the router."""
@@ -78,7 +87,15 @@ class Pages:
             pass  # it left
         finally:
             self._events.leave(listener, cut=cut)
+        if cut:
+            self._log_cut(request.remote)
         return response
+
+    def _log_cut(self, address: str | None) -> None:
+        now = time.monotonic()
+        if now - self._cut_logged >= CUT_LOG_SECONDS:
+            self._cut_logged = now
+            event(_log, logging.WARNING, "cut a stream of events that its listener does not read", address=address)
 
     async def _end_streams(self, _: web.Application) -> None:
         self._events.end()
@@ -103,17 +120,19 @@ class Pages:
 
 async def _tell(request: web.Request, response: web.StreamResponse, listener: Listener) -> bool:
     """Write until the stream is to end; True when it was cut because the other side does not read."""
-    due = time.monotonic() + BEAT
+    due, behind = time.monotonic() + BEAT, 0
     while True:
         await listener.wait(due - time.monotonic())
         if listener.over() or request.transport is None or request.transport.is_closing():
             return False
-        if request.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            request.transport.abort()
-            return True
+        unread = request.transport.get_write_buffer_size()
         if time.monotonic() >= due:
             due = max(due + BEAT, time.monotonic())
-        await response.write(listener.take())
+            behind = behind + 1 if unread else 0
+        if behind >= PATIENCE_BEATS or unread > MAX_UNREAD_BYTES:
+            request.transport.abort()
+            return True
+        await response.write(listener.take(read=not unread))
 
 
 def limit_unread(request: web.Request) -> None:

@@ -13,14 +13,24 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
+from alerting.scrape.events import MAX_BYTES_A_SECOND, Message, Reader
 from exporters import web
 from exporters.app import App, Options
-from exporters.events import DEBOUNCE, MAX_LISTENERS, Events
+from exporters.events import (
+    COMMENTED_BEATS,
+    COMMENTS,
+    DEBOUNCE,
+    MAX_LISTENERS,
+    TRUST_SECONDS,
+    Events,
+    TooMany,
+    message,
+)
 from exporters.registry import TABLE
 from tests.exporters.support import only, settings
 
 
-class Message(NamedTuple):
+class Told(NamedTuple):
     number: int
     event: str
     data: str
@@ -33,7 +43,7 @@ class Stream:
         self.reader = reader
         self.writer = writer
 
-    async def next(self, seconds: float = 3.0) -> Message:
+    async def next(self, seconds: float = 3.0) -> Told:
         found: dict[str, str] = {}
         async with asyncio.timeout(seconds):
             while True:
@@ -42,7 +52,7 @@ class Stream:
                 if colon:
                     found[name] = value
                 elif not line and "event" in found:
-                    return Message(int(found["id"]), found["event"], found.get("data", ""))
+                    return Told(int(found["id"]), found["event"], found.get("data", ""))
 
     async def close(self) -> None:
         self.writer.close()
@@ -164,11 +174,7 @@ async def test_who_does_not_read_is_cut_and_what_it_was_not_told_is_counted(
 ) -> None:
     monkeypatch.setattr(web, "MAX_UNREAD_BYTES", 64)
     monkeypatch.setattr("exporters.events.DEBOUNCE", 0.0)
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    deaf.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(deaf, app.address)
-    await asyncio.get_running_loop().sock_sendall(deaf, b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    deaf = await deaf_client(app)
     hearing = await listen(app)
     await hearing.next()
     sent = 0
@@ -184,6 +190,87 @@ async def test_who_does_not_read_is_cut_and_what_it_was_not_told_is_counted(
         told = message.number
     deaf.close()
     await hearing.close()
+
+
+async def deaf_client(app: App) -> socket.socket:
+    """Asks for the stream and never reads, as a program that was stopped. The kernel holds little for it."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    deaf.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(deaf, app.address)
+    await asyncio.get_running_loop().sock_sendall(deaf, b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    return deaf
+
+
+async def read_on(stream: Stream) -> None:
+    """Take whatever comes, as it comes."""
+    while await stream.next(30):
+        pass
+
+
+async def test_who_never_reads_loses_its_stream_when_somebody_else_wants_one(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web, "BEAT", 0.02)
+    deaf = [await deaf_client(app) for _ in range(2)]
+    hearing = [await listen(app) for _ in range(MAX_LISTENERS - len(deaf))]
+    for stream in hearing:
+        await stream.next()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        readers = [group.create_task(read_on(stream)) for stream in hearing]
+        while events(app).counts().listeners < MAX_LISTENERS:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        more = await listen(app)
+        assert b"503" in await more.reader.readline()
+        while events(app).counts().cut < len(deaf):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        newcomer = await listen(app)
+        assert (await newcomer.next()).event == "hello"
+        assert not any(reader.done() for reader in readers)
+        for reader in readers:
+            reader.cancel()
+    told = await page(app)
+    assert told["tierwatch_exporter_event_listeners_cut_total"] == len(deaf)
+    assert told["tierwatch_exporter_event_listeners"] == len(hearing) + 1
+    assert [record.getMessage() for record in caplog.records if record.name == "exporters.web"] == [
+        "cut a stream of events that its listener does not read"
+    ]
+    for one in deaf:
+        one.close()
+    for stream in [*hearing, more, newcomer]:
+        await stream.close()
+
+
+async def test_beats_have_comments_only_after_somebody_was_refused_and_not_for_ever() -> None:
+    now = 1000.0
+    found = Events(lambda: now)
+    found.attach()
+    listener, _ = found.listen()
+    assert COMMENTS not in listener.take(read=True)
+    for _ in range(MAX_LISTENERS - 1):
+        found.listen()
+
+    def beats(number: int) -> list[bool]:
+        return [COMMENTS in listener.take(read=True) for _ in range(number)]
+
+    with pytest.raises(TooMany):
+        found.listen()
+    assert listener.take(read=False) == b"id: 0\nevent: beat\ndata: \n\n"
+    assert beats(COMMENTED_BEATS + 1) == [True] * COMMENTED_BEATS + [False]
+    now += TRUST_SECONDS - 1
+    with pytest.raises(TooMany):
+        found.listen()
+    assert beats(1) == [False]
+    now += 1
+    with pytest.raises(TooMany):
+        found.listen()
+    assert beats(2) == [True, True]
+
+
+def test_an_aggregator_passes_over_the_comments_and_does_not_find_them_too_much() -> None:
+    beat = message(7, "beat", "") + COMMENTS
+    assert Reader().feed(beat * 2) == [Message("beat", 7), Message("beat", 7)]
+    assert 7 * len(beat) < MAX_BYTES_A_SECOND  # what gathers while it stands still for 7 s
 
 
 async def test_head_and_other_methods(app: App) -> None:
