@@ -12,12 +12,14 @@ import pytest
 from exporters.sources.docker_engine import Engine, EngineFailed, NoSuchContainer
 from tests.support.docker_daemon import container, daemon
 
-DEADLINE = 0.3
+# What answers does so long before this, on any machine; what hangs is given less.
+PATIENCE = 20.0
+HANGING = 0.3
 
 
 @asynccontextmanager
 async def engine(path: Path) -> AsyncIterator[Engine]:
-    made = Engine(str(path), short=DEADLINE, long=2 * DEADLINE)
+    made = Engine(str(path), short=PATIENCE, long=PATIENCE)
     await made.open()
     try:
         yield made
@@ -75,23 +77,29 @@ async def test_what_it_asks_for(tmp_path: Path) -> None:
         ("not-http", "broken"),
     ],
 )
-async def test_a_daemon_that_misbehaves(tmp_path: Path, fault: str, reason: str) -> None:
+async def test_a_daemon_that_misbehaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, reason: str
+) -> None:
     async with daemon(tmp_path / "s") as running, engine(running.path) as asked:
         await asked.negotiate()
         running.fault["/containers/json"] = fault  # type: ignore[assignment]
         begun = time.monotonic()
-        with pytest.raises(EngineFailed) as failure:
+        with monkeypatch.context() as impatient, pytest.raises(EngineFailed) as failure:
+            if fault == "hang":
+                impatient.setattr(asked, "_long", HANGING)
             await asked.containers()
         assert failure.value.reason == reason
         assert str(failure.value)
-        assert time.monotonic() - begun < 5 * DEADLINE
+        assert time.monotonic() - begun < PATIENCE
         running.fault.clear()
         assert await asked.containers() == []
 
 
 @pytest.mark.parametrize("fault", ["hang", "close", "503"])
-async def test_a_stream_that_does_not_begin(tmp_path: Path, fault: str) -> None:
+async def test_a_stream_that_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     async with daemon(tmp_path / "s") as running, engine(running.path) as asked:
+        if fault == "hang":
+            monkeypatch.setattr(asked, "_long", HANGING)
         running.fault["/events"] = fault  # type: ignore[assignment]
         with pytest.raises(EngineFailed):
             async with asked.events():
