@@ -6,7 +6,7 @@ A reading asks for lists first and for details second; after a signal only the u
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exporters.sources.system_bus import Answer, Refused, Remote, Signal, SystemBus
@@ -36,6 +36,8 @@ class BusUnits:
         """Names of units that a signal showed in trouble; whoever reads takes them out."""
         self.signalled = False
         """Whether a signal asks for another reading."""
+        self._reading = False
+        self._within: list[tuple[str, tuple[str, str]]] = []
         self.bus = SystemBus(path, self._signal)
         try:
             self._subscribe()
@@ -74,8 +76,9 @@ class BusUnits:
 
     def read(self, more: Iterable[str] = (), *, whole: bool) -> Reading:
         """The wanted units, those of ``more``, and all that are in trouble. ``whole``: also what no signal tells
-        (memory, tasks, timers), of all of them."""
-        self.signalled = False
+        (memory, tasks, timers), of all of them. Afterwards ``signalled`` says whether there is news that came too late
+        for it."""
+        self.signalled, self._reading, self._within = False, True, []
         names = list(dict.fromkeys([*self._wanted, *more]))[:MAX_UNITS]
         asked = [
             _SYSTEMD.method(_PATH, _MANAGER, "ListUnitsByNames", "as", names),
@@ -89,8 +92,8 @@ class BusUnits:
                 _SYSTEMD.property(_PATH, _MANAGER, "Version"),
                 _SYSTEMD.method(_PATH, _MANAGER, "ListUnitsByPatterns", "asas", [], ["*.timer"]),
             ]
-        dirty, self._dirty = self._dirty, set()
         named, troubled, state, failed, *rest = (self.bus.expect(answer) for answer in self.bus.call_all(asked))
+        dirty, self._dirty = self._dirty, set()
         units = {unit.name: unit for unit in map(_unit, (*named[0], *troubled[0]))}
         listed = list(units.values())[:MAX_UNITS]
         if whole:
@@ -98,10 +101,13 @@ class BusUnits:
             self._version = str(_variant(rest[0]))
             timers = [_unit(row) for row in rest[1][0]][:MAX_TIMERS]
             self._timers = tuple(unit for unit in self._detailed(timers, set()) if unit.details.triggered is not None)
+        detailed = tuple(self._detailed(listed, dirty))
+        self._reading = False
+        self.signalled = self.signalled or self._came_too_late(units)
         return Reading(
             at=time.monotonic(),
             source="bus",
-            units=tuple(self._detailed(listed, dirty)),
+            units=detailed,
             timers=self._timers,
             running=str(_variant(state)),
             version=self._version,
@@ -125,16 +131,28 @@ class BusUnits:
     def _stale(self, unit: Unit, dirty: set[str]) -> bool:
         return unit.path in dirty or unit.path not in self._details
 
+    def _came_too_late(self, units: Mapping[str, Unit]) -> bool:
+        """Whether signals told within a reading what its answers do not say. They mostly repeat them: to answer for a
+        unit that does not run systemd loads it, and tells that of it and of those that it belongs to."""
+        paths = {unit.path: (unit.active, unit.sub) for unit in units.values()}
+        contradicted = any(path in paths and paths[path] != state for path, state in self._within)
+        return contradicted or not self._dirty.isdisjoint(paths) or not self.noticed <= units.keys()
+
     def _signal(self, signal: Signal) -> None:
         if signal.member == "PropertiesChanged":
             changed = signal.body[1] if len(signal.body) > 1 and isinstance(signal.body[1], dict) else {}
-            sub = changed.get("SubState", ("", ""))[1]
+            active, sub = (str(changed.get(name, ("", ""))[1]) for name in ("ActiveState", "SubState"))
             name = unescape(signal.path.rpartition("/")[2])
             if sub == "failed" or sub in AUTO_RESTART:
                 self.noticed.add(name)
             elif signal.path not in self._details and name not in self._wanted:
                 return  # of the hundreds that nobody asked for
             self._dirty.add(signal.path)
+            if self._reading:
+                self._within.append((signal.path, (active, sub)))
+                return
+        elif self._reading and signal.member in ("UnitNew", "UnitRemoved"):
+            return
         self.signalled = True
 
 

@@ -134,11 +134,13 @@ class UnitWatch:
             self._take(units.read(self._troubled, whole=True))
             whole_at = time.monotonic() + POLL_SECONDS
             while not self._stopping.is_set():
-                if self._sleep(whole_at - time.monotonic(), units.bus.fileno()):
+                # What came together with the last answers is no longer in the socket, which would not wake us for it.
+                units.bus.pump()
+                if not units.signalled and self._sleep(whole_at - time.monotonic(), units.bus.fileno()):
                     units.bus.pump()
-                    if units.signalled:
-                        self._sleep(GATHER_SECONDS)
-                        units.bus.pump()
+                if units.signalled:
+                    self._sleep(GATHER_SECONDS)
+                    units.bus.pump()
                 whole = time.monotonic() >= whole_at
                 if self._stopping.is_set() or not (whole or units.signalled):
                     continue

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,13 +65,16 @@ def service(name: str, **more: Any) -> FakeUnit:
 
 
 class FakeSystemd:
-    """``units`` may be changed at any time; ``tell`` sends the signal of a change. ``asked`` counts calls by member."""
+    """``units`` may be changed at any time; ``tell`` sends the signal of a change. ``asked`` counts calls by member;
+    ``before`` is called, in the answering thread, before each answer: what it tells comes within a reading."""
 
     def __init__(self, address: str) -> None:
         self.units: dict[str, FakeUnit] = {}
         self.state = "running"
         self.mute = False
         self.asked: dict[str, int] = {}
+        self.before: Callable[[str, str], None] = lambda *_: None
+        """Member of the call, and the property where it asks for one."""
         self._bus = open_dbus_connection(address)
         self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=5)
         self._stop = threading.Event()
@@ -87,6 +90,11 @@ class FakeSystemd:
         changed = {"ActiveState": ("s", unit.active), "SubState": ("s", unit.sub)}
         emitter = DBusAddress(unit.path, NAME, "org.freedesktop.DBus.Properties")
         self._bus.send(new_signal(emitter, "PropertiesChanged", "sa{sv}as", (f"{NAME}.Unit", changed, [])))
+
+    def tell_loaded(self, unit: FakeUnit) -> None:
+        """As PID 1 does when it is asked for a unit that does not run: it loads it and forgets it again."""
+        for member in ("UnitNew", "UnitRemoved"):
+            self._bus.send(new_signal(DBusAddress(PATH, NAME, f"{NAME}.Manager"), member, "so", (unit.name, unit.path)))
 
     def close(self) -> None:
         self._stop.set()
@@ -111,6 +119,7 @@ class FakeSystemd:
         fields = message.header.fields
         member, path = fields[HeaderFields.member], fields[HeaderFields.path]
         self.asked[member] = self.asked.get(member, 0) + 1
+        self.before(member, message.body[1] if member == "Get" else "")
         if member == "Subscribe":
             return new_method_return(message)
         if member == "ListUnitsByNames":

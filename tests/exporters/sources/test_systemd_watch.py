@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from jeepney import Message
 
-from exporters.sources import system_bus, systemd_watch
+from exporters.sources import system_bus, systemd_bus, systemd_watch
+from exporters.sources.system_bus import Answer
 from exporters.sources.systemd import MAX_TIMERS, Reading, SystemdError, Unit
 from exporters.sources.systemd_bus import BusUnits, unescape
 from exporters.sources.systemd_watch import UnitWatch
@@ -119,6 +121,96 @@ def test_a_crash_loop_that_nobody_named_is_seen_and_kept_for_a_while(bus: str, s
             systemd.tell(loop)
             until(lambda count=count: restarts(watch, "loop.service") == count)  # type: ignore[misc]
         assert len(events) == 3
+
+
+def once(systemd: FakeSystemd, member: str, name: str, do: Callable[[], None]) -> None:
+    """Let something happen right before the next answer of a kind."""
+
+    def before(asked: str, about: str) -> None:
+        if (asked, about) == (member, name):
+            systemd.before = lambda *_: None
+            do()
+
+    systemd.before = before
+
+
+def fail(systemd: FakeSystemd, unit: FakeUnit) -> None:
+    unit.active, unit.sub = "failed", "failed"
+    systemd.tell(unit)
+
+
+def test_what_changes_within_a_reading_is_read_at_once_too(
+    bus: str, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_watch, "POLL_SECONDS", 3600.0)
+    web = systemd.add(service("web.service"))
+    with watching(bus, "web.service") as (watch, _):
+        reading(watch)
+        # The list is answered, the reading is not at its end.
+        once(systemd, "Get", "NFailedUnits", lambda: fail(systemd, web))
+        systemd.tell(web)
+        until(lambda: (found := unit(watch, "web.service")) is not None and found.active == "failed")
+
+
+def test_what_comes_with_the_last_answer_is_read_at_once_too(
+    bus: str, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_watch, "POLL_SECONDS", 3600.0)
+    web = systemd.add(service("web.service"))
+
+    class Together(system_bus.SystemBus):
+        """What follows the answers is received with them."""
+
+        def call_all(self, messages: Sequence[Message]) -> list[Answer]:
+            answers = super().call_all(messages)
+            if web.active == "active" and len(messages) == len(web.properties):  # the details of a unit
+                fail(systemd, web)
+                self._parser.add_data(self._socket.recv(65536))
+            return answers
+
+    monkeypatch.setattr(systemd_bus, "SystemBus", Together)
+    with watching(bus, "web.service") as (watch, _):
+        until(lambda: (found := unit(watch, "web.service")) is not None and found.active == "failed")
+
+
+def test_details_that_change_after_they_were_asked_are_asked_again(bus: str, systemd: FakeSystemd) -> None:
+    web = systemd.add(service("web.service"))
+    units = BusUnits(bus, ["web.service"])
+
+    def starts_again() -> None:
+        web.properties["NRestarts"] = ("u", 1)
+        systemd.tell(web)
+
+    try:
+        once(systemd, "Get", "TasksMax", starts_again)
+        assert units.read(whole=True).units[0].details.restarts == 0
+        assert units.signalled
+        assert units.read(whole=False).units[0].details.restarts == 1
+        assert not units.signalled
+    finally:
+        units.close()
+
+
+def test_a_reading_is_no_news_to_itself(bus: str, systemd: FakeSystemd) -> None:
+    """To answer for a unit that does not run systemd loads it, and says so of it and of those it belongs to."""
+    web = systemd.add(service("web.service"))
+    bad = systemd.add(service("bad.service", active="failed", sub="failed"))
+    gone = FakeUnit("gone.service", "not-found", "inactive", "dead")
+    units = BusUnits(bus, ["web.service", "gone.service"])
+
+    def before(member: str, name: str) -> None:
+        if name == "SystemState":
+            systemd.tell_loaded(gone)
+            systemd.tell(web)
+            systemd.tell(bad)
+
+    systemd.before = before
+    try:
+        for whole in (True, False, True):
+            units.read(whole=whole)
+            assert not units.signalled
+    finally:
+        units.close()
 
 
 def restarts(watch: UnitWatch, name: str) -> int | None:
