@@ -107,7 +107,10 @@ class App:
             self._web = None
         while self._cleanups:
             # These wait for threads and children to end.
-            await asyncio.to_thread(self._cleanups.pop())
+            try:
+                await asyncio.to_thread(self._cleanups.pop())
+            except Exception:  # the others are to end all the same
+                _log.exception("a source of readings does not end")
 
 
 async def _stay_small() -> None:

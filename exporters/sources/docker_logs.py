@@ -52,7 +52,7 @@ class LogFollower:
     def stop(self) -> None:
         """Ends it. To be called from another thread while the loop runs; blocks for a moment."""
         if self._loop is not None and self._task is not None:
-            asyncio.run_coroutine_threadsafe(self.aclose(), self._loop).result(STOP_SECONDS)
+            asyncio.run_coroutine_threadsafe(self.aclose(), self._loop).result(STOP_SECONDS + 1)
 
     async def aclose(self) -> None:
         """Ends it, on its event loop."""

@@ -108,7 +108,9 @@ class ContainerWatch:
         self._last_oom: dict[str, float] = {}
         # Answers overtake one another: an inspection counts only when none that was asked later was learnt before it.
         self._turns = itertools.count(1)
+        # That it was removed counts as such an answer.
         self._learnt: dict[str, int] = {}
+        self._looked = 0
         self._last_event: dict[str, Event] = {}
         self._dirty: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -124,7 +126,7 @@ class ContainerWatch:
     def stop(self) -> None:
         """Ends it. To be called from another thread while the loop runs; blocks for a moment."""
         if self._loop is not None and self._task is not None:
-            asyncio.run_coroutine_threadsafe(self.aclose(), self._loop).result(STOP_SECONDS)
+            asyncio.run_coroutine_threadsafe(self.aclose(), self._loop).result(STOP_SECONDS + 1)
 
     async def aclose(self) -> None:
         """Ends it, on its event loop."""
@@ -145,6 +147,8 @@ class ContainerWatch:
                     # A fault of ours: the exporter goes on, and says that it knows nothing of containers.
                     log.exception("watching containers failed")
                     self._down(EngineFailed("answer", repr(failures.exceptions[0])))
+                if self._task is None:
+                    return  # told to end just as something failed: of the two a group of tasks tells the failure only
                 await asyncio.sleep(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
                 self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
         finally:
@@ -220,9 +224,13 @@ class ContainerWatch:
         removed = [known for known in self._known if known not in here and self._learnt.get(known, 0) < turn]
         for container in removed:
             self._forget(container)
-        for memory in (self._last_event, self._last_oom, self._run_ooms, self._learnt):
+        for memory in (self._last_event, self._last_oom, self._run_ooms):
             for container in memory.keys() - here - self._known.keys():
                 del memory[container]
+        for container in self._learnt.keys() - here - self._known.keys():
+            if self._learnt[container] < self._looked:  # nothing that was asked before that is still on its way
+                del self._learnt[container]
+        self._looked = turn
         doubtful = [entry.id for entry in entries if everything or self._differs(entry)]
         await self._inspect(doubtful, {entry.id: entry for entry in entries})
         now = self._wall()
@@ -255,7 +263,8 @@ class ContainerWatch:
                     self._forget(container)
                 except EngineFailed as failure:
                     log.debug("container %s: %s", container[:12], failure)
-                    self._guess(container, (entries or {}).get(container))
+                    if turn > self._learnt.get(container, 0):
+                        self._guess(container, (entries or {}).get(container))
                 else:
                     self._learn(found, turn)
 
@@ -308,7 +317,7 @@ class ContainerWatch:
         self._last_event.pop(container, None)
         self._last_oom.pop(container, None)
         run_ooms = self._run_ooms.pop(container, 0)
-        self._learnt.pop(container, None)
+        self._learnt[container] = next(self._turns)
         if known is None or (_clean(known.container) and known.container.name not in self._wanted):
             return
         # There may have been no look at it between its last events.

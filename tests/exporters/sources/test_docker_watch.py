@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporters.sources import docker_watch
-from exporters.sources.docker_answers import Listed
-from exporters.sources.docker_engine import Engine
+from exporters.sources.docker_answers import Container, Listed
+from exporters.sources.docker_engine import Engine, EngineFailed
 from exporters.sources.docker_watch import RETENTION, ContainerWatch, View
 from tests.support.docker_daemon import DockerDaemon, container, daemon
 
@@ -276,6 +276,37 @@ async def test_a_late_answer_does_not_undo_a_newer_one(tmp_path: Path) -> None:
         assert state(here.watch.view, "web") == "exited"
 
 
+async def test_an_answer_that_comes_after_the_end_of_its_container_does_not_bring_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, "web") as here:
+        engine, made = here.watch._engine, container("web")["Id"]
+        ask, asked, go = engine.inspect, asyncio.Event(), asyncio.Event()
+
+        async def slow(container: str) -> Container:
+            answer = await ask(container)
+            asked.set()
+            await go.wait()
+            return answer
+
+        monkeypatch.setattr(engine, "inspect", slow)
+        here.daemon.tell("update", made)
+        async with asyncio.timeout(5):
+            await asked.wait()
+            del here.daemon.containers[made]
+            here.daemon.tell("die", made, exitCode="1")
+            here.daemon.tell("destroy", made)
+            while here.watch.view.events < 3:  # noqa: ASYNC110  # told by nobody
+                await asyncio.sleep(0.001)
+        go.set()
+        view = await here.until(lambda view: view.events == 3)
+        assert not view.known
+        assert (view.gone["web"].container.state, view.gone["web"].container.exit_code) == ("exited", 1)
+        async with asyncio.timeout(5):
+            while here.watch._learnt:  # nor is it remembered for ever
+                await here.watch._resync(everything=False)
+
+
 async def test_a_container_made_while_the_list_was_on_its_way_is_not_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,3 +343,23 @@ async def test_it_can_be_ended_from_another_thread(tmp_path: Path) -> None:
     async with world(tmp_path, "web") as here:
         await asyncio.to_thread(here.watch.stop)
         await asyncio.to_thread(here.watch.stop)
+
+
+async def test_it_ends_even_when_docker_goes_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with daemon(tmp_path / "s", container("web")) as running:
+        here = World(running, 60.0)
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def follow(_: object) -> None:
+            await gone
+
+        monkeypatch.setattr(here.watch, "_follow", follow)
+        here.watch.start()
+        task = here.watch._task
+        assert task is not None
+        await here.until(lambda view: not view.reason)
+        gone.set_exception(EngineFailed("broken", "Docker closed the stream of events"))
+        await here.watch.aclose()
+        assert task.done()
