@@ -70,5 +70,16 @@ def format_size(size: int) -> str:
     return min(texts, key=len, default="0B")
 
 
+def round_size(size: float) -> str:
+    """What a person reads of a size in bytes, in the unit that fits: 0 -> ``0 B``, 1536 -> ``1.5 KiB``."""
+    if size < 1024:
+        return f"{size:.0f} B"
+    value, units = size / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while round(value, 1) >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.1f} {units[0]}"
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

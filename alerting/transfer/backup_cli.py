@@ -14,9 +14,9 @@ from alerting.storage.copying import Held, verify
 from alerting.storage.ports import StorageError
 from alerting.transfer.folder import DATABASES, DEFAULT, SAMPLES, missing
 from alerting.transfer.progress import Progress
+from config.units import round_size
 
-_MIB = 1 << 20
-_SPARE_BYTES = 16 * _MIB
+_SPARE_BYTES = 16 << 20
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 _HELP = """\
 All databases (samples, alert states, undelivered notifications) as they are at one moment. A running aggregator is not
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"tierwatch backup: {error}\n")
         return 1
     progress.end()
-    sys.stdout.write(f"{arguments.out}: {size / _MIB:.1f} MiB, checked\n{missing(arguments.data)}")
+    sys.stdout.write(f"{arguments.out}: {round_size(size)}, checked\n{missing(arguments.data)}")
     return 0
 
 
@@ -101,7 +101,7 @@ def _sharing(
 ) -> Callable[[float], None]:
     def heard(share: float) -> None:
         done = before + share * size
-        tell("copying", done / max(total, 1), f"{done / _MIB:,.0f} of {total / _MIB:,.0f} MiB")
+        tell("copying", done / max(total, 1), f"{round_size(done)} of {round_size(total)}")
 
     return heard
 
@@ -111,7 +111,8 @@ def _check_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted + _SPARE_BYTES:
         raise StorageError(
-            f"{folder}: {free / _MIB:,.0f} MiB free, the copy takes {wanted / _MIB:,.0f} MiB; choose another disk"
+            f"{folder}: {round_size(free)} free, the copy takes {round_size(wanted)} and needs "
+            f"{round_size(_SPARE_BYTES)} to spare; choose another disk"
         )
 
 

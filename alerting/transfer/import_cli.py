@@ -26,7 +26,7 @@ from alerting.transfer.progress import Progress
 from alerting.transfer.spool import Spool
 from config.load import default_directory, load
 from config.problems import ConfigError
-from config.units import parse_duration
+from config.units import parse_duration, round_size
 
 SPOOL = "import.spool"
 _GZIP = b"\x1f\x8b"
@@ -200,7 +200,7 @@ def summary(report: Report, options: StoreOptions, used: int) -> str:
         lines.append('note: the file does not end with "# EOF"; it may have been cut off')
     if used > options.max_bytes:
         lines.append(
-            f"note: the store now uses {used >> 20} MiB, storage.max_bytes is {options.max_bytes >> 20} MiB: "
+            f"note: the store now uses {round_size(used)}, storage.max_bytes is {round_size(options.max_bytes)}: "
             "the aggregator will drop the oldest samples"
         )
     return "\n".join(lines) + "\n"

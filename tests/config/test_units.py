@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.units import format_duration, format_size, parse_duration, parse_size
+from config.units import format_duration, format_size, parse_duration, parse_size, round_size
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,24 @@ def test_sizes_come_back(size: int) -> None:
 )
 def test_sizes_read_well(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1, "1 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (45_056, "44.0 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (1023.9 * 1024, "1023.9 KiB"),
+        (2**20, "1.0 MiB"),
+        (130.06 * 2**20, "130.1 MiB"),
+        (8 * 2**30, "8.0 GiB"),
+        (3.5 * 2**40, "3.5 TiB"),
+        (2**60, "1048576.0 TiB"),
+    ],
+)
+def test_sizes_for_people(size: float, text: str) -> None:
+    assert round_size(size) == text

@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import io
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def test_a_reader_that_goes_away_ends_an_export_quietly(filled: Path) -> None:
 def test_a_backup_is_a_whole_store(filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "copies" / "monday"
     assert backup_cli.main(["--data", str(filled), "--out", str(out)]) == 0
-    assert "checked" in capsys.readouterr().out
+    assert re.fullmatch(rf"{out}: [1-9][0-9]*\.[0-9] KiB, checked\n", capsys.readouterr().out)
     assert [path.name for path in out.iterdir()] == ["metrics.db"]
     assert (out.stat().st_mode & 0o777, (out / "metrics.db").stat().st_mode & 0o777) == (0o700, 0o600)
     assert stored(out) == stored(filled)
