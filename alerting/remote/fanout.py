@@ -84,6 +84,7 @@ class FanOut:
 
     def __init__(self, own: OwnStore, remote: RemoteQuerier | OwnPart, *, read_recent: bool) -> None:
         self.stats = ReadStats()
+        self._counting = threading.Lock()
         self.pause = Pause()
         self.own = own
         self.remote = remote
@@ -93,6 +94,14 @@ class FanOut:
     def begin(self, deadline: float | None, warn: Callable[[str], None]) -> Session:
         """See ``PerQuery``."""
         return Session(self, deadline, warn)
+
+    def count(self, *, queries: int = 0, failures: int = 0, skipped: int = 0, seconds: float = 0.0) -> None:
+        """Add to the stats."""
+        with self._counting:
+            self.stats.queries += queries
+            self.stats.failures += failures
+            self.stats.skipped += skipped
+            self.stats.seconds += seconds
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[SeriesData]:
         """See ``Querier``; what the remote could not do is told to nobody."""
@@ -196,17 +205,16 @@ class Session:
 
     def _ask(self, work: Callable[[RemoteQuerier | OwnPart], list[T]]) -> list[T]:
         """What the remote says; nothing, with a warning, when it does not answer."""
-        stats, pause = self._all.stats, self._all.pause
+        pause = self._all.pause
         began = time.monotonic()
         admitted, probing = pause.admits(began)
         if not admitted:
-            stats.skipped += 1
+            self._all.count(skipped=1)
             self._warn(f"remote storage is not asked for a moment, because it failed: {pause.why}")
             return []
         # Half of the time: the own store's part of the answer is still to be worked out.
         limits = [] if self._deadline is None else [began + (self._deadline - began) / 2]
         limits += [began + PROBE_S] if probing else []
-        stats.queries += 1
         try:
             answer = work(self._all.remote.begin(min(limits, default=None), self._warn))
         except RemoteFailed as error:
@@ -218,12 +226,12 @@ class Session:
             self._failed(error)
             return []
         finally:
-            stats.seconds += time.monotonic() - began
+            self._all.count(queries=1, seconds=time.monotonic() - began)
         pause.worked()
         return answer
 
     def _failed(self, error: StorageError) -> None:
-        self._all.stats.failures += 1
+        self._all.count(failures=1)
         self._warn(f"remote storage did not answer, what only it has is missing: {error}")
 
 

@@ -112,9 +112,10 @@ class Http:
             connections = [*self._idle, *self._busy]
             self._idle = []
         for connection in connections:
-            if connection.sock is not None:
+            sock = connection.sock  # looked at once: whoever uses it may be done with it meanwhile
+            if sock is not None:
                 with suppress(OSError):  # gone already
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+                    sock.shutdown(socket.SHUT_RDWR)
             if connection not in self._busy:
                 connection.close()
 
@@ -129,7 +130,10 @@ class Http:
     ) -> tuple[Answer, bool]:
         """The answer, and whether the connection may be used again."""
         connection.timeout = _left(end)
-        if connection.sock is not None:
+        if connection.sock is None:
+            connection.connect()
+            self._check_open()  # ``close`` does not see one that is being made
+        else:
             connection.sock.settimeout(_left(end))
         connection.request("GET" if body is None else "POST", self._base + path, body, dict(headers))
         response = connection.getresponse()
@@ -152,10 +156,14 @@ class Http:
         else:
             connection = HTTPSConnection(self._host, self._port, context=self._context)
         with self._lock:
-            if self._closed:
-                raise RemoteFailed(f"{self.name}: is not asked any more")
+            self._check_open()
             self._busy.add(connection)
         return connection
+
+    def _check_open(self) -> None:
+        """Raises RemoteFailed once nobody is to be asked any more."""
+        if self._closed:
+            raise RemoteFailed(f"{self.name}: is not asked any more")
 
     def _put_back(self, connection: HTTPConnection, again: bool) -> None:
         with self._lock:

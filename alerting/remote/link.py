@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ DATABASE = "remote.db"
 
 
 class RemoteStorage:
-    """``use`` is told whom queries are to ask: the store, or both. ``apply`` and ``close`` on one thread at a time,
-    not the event loop: they wait for a request under way."""
+    """``use`` is told whom queries are to ask: the store, or both. ``apply`` and ``close`` wait for a request under way
+    and for each other: not on the event loop."""
 
     def __init__(self, store: Store, folder: Path, clock: Clock, use: Callable[[Querier], None], version: str) -> None:
         self._store = store
@@ -41,6 +42,7 @@ class RemoteStorage:
         self._clock = clock
         self._use = use
         self._version = version
+        self._lock = threading.Lock()
         self._external = NO_LABELS
         self._reading: tuple[Endpoint | None, bool, Labels] = (None, False, self._external)
         self._writing: tuple[Endpoint | None, float, Labels] = (None, 0.0, self._external)
@@ -53,14 +55,15 @@ class RemoteStorage:
 
         ``external_labels`` are what this cluster's series are known by in the other store.
         """
-        self._trouble = ""
-        self._external = external = Labels.of(external_labels or {})
-        reading = (remote.query, remote.read_recent, external)
-        writing = (remote.write, remote.max_lag, external)
-        if reading != self._reading:
-            self._reading = reading if self._tried(self._switch_reading, remote) else (None, False, external)
-        if writing != self._writing:
-            self._writing = writing if self._tried(self._switch_writing, remote) else (None, 0.0, external)
+        with self._lock:
+            self._trouble = ""
+            self._external = external = Labels.of(external_labels or {})
+            reading = (remote.query, remote.read_recent, external)
+            writing = (remote.write, remote.max_lag, external)
+            if reading != self._reading:
+                self._reading = reading if self._tried(self._switch_reading, remote) else (None, False, external)
+            if writing != self._writing:
+                self._writing = writing if self._tried(self._switch_writing, remote) else (None, 0.0, external)
 
     def _tried(self, switch: Callable[[Remote], None], remote: Remote) -> bool:
         """What cannot be used is off, and tried again at the next reload."""
@@ -74,24 +77,24 @@ class RemoteStorage:
 
     def begin(self, _: float | None, warn: Callable[[str], None]) -> Session | Store:
         """What a query for series and labels asks."""
-        return self._store if self._read is None else self._read[1].begin(None, warn)
+        read = self._read  # here and below looked at once: another thread may switch it off meanwhile
+        return self._store if read is None else read[1].begin(None, warn)
 
     def stats(self) -> RemoteStats:
         """Blocks for as long as the store's sources take to be looked through."""
-        return RemoteStats(
-            None if self._read is None else self._read[1].stats,
-            None if self._writer is None else self._writer.stats(),
-        )
+        read, writer = self._read, self._writer
+        return RemoteStats(None if read is None else read[1].stats, None if writer is None else writer.stats())
 
     def notes(self) -> list[str]:
         """What the owner should know, in whole sentences."""
         notes = []
-        if self._trouble:
-            notes.append(f"Remote storage is not used: {self._trouble}")
-        if self._read is not None and (why := self._read[1].pause.why):
+        trouble, read, writer = self._trouble, self._read, self._writer
+        if trouble:
+            notes.append(f"Remote storage is not used: {trouble}")
+        if read is not None and (why := read[1].pause.why):
             notes.append(f"Remote storage does not answer, what only it has is missing: {why}")
-        if self._writer is not None:
-            stats = self._writer.stats()
+        if writer is not None:
+            stats = writer.stats()
             if stats.lag > WRITES_BEHIND_S:
                 why = stats.tally.error or "catching up"
                 notes.append(f"Remote storage is {format_duration(round(stats.lag))} behind: {why}")

@@ -50,14 +50,18 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             raise Stale
         self._answer = Answer(limit)
-        self._waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        self._waiter = waiter
         self._asked += 1
         self._transport.write(request)
         try:
-            return await self._waiter
+            return await waiter
+        except asyncio.CancelledError:
+            self.close()
+            if not waiter.cancelled():  # the answer came in the same moment; nobody wants to hear how it ended
+                waiter.exception()
+            raise
         finally:
-            if self._waiter.cancelled():
-                self.close()
             self._answer = self._waiter = None
 
     def close(self) -> None:

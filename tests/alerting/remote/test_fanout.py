@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -223,6 +224,22 @@ def test_an_empty_store_asks_the_other_for_everything(both: Both, tmp_path: Path
     assert vector(Engine(both.fan_out(read_recent=False)), "size") == {"other": 7.0}
     both.store.close()
     both.store = both_store
+
+
+def test_a_query_that_ends_while_another_is_counted_is_counted_too(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    fan_out = both.fan_out(read_recent=True)
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 2:  # how long the first one took
+            fan_out.begin(None, pytest.fail)._ask(lambda _: [])
+        return float(looks)
+
+    monkeypatch.setattr(fanout, "time", SimpleNamespace(monotonic=clock))
+    fan_out.begin(None, pytest.fail)._ask(lambda _: [])
+    assert (fan_out.stats.queries, fan_out.stats.seconds) == (2, 4.0)
 
 
 def series(*samples: tuple[int, float]) -> SeriesData:

@@ -8,7 +8,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,52 @@ def test_closing_cuts_off_a_request_under_way() -> None:
         with pytest.raises(RemoteFailed, match="not asked any more"):
             http.ask("/", b"", {}, most_bytes=MIB)
         timer.join()
+
+
+def test_closing_ends_a_request_that_is_only_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting, go = threading.Event(), threading.Event()
+    connect = HTTPConnection.connect
+
+    def gated(connection: HTTPConnection) -> None:
+        connecting.set()
+        assert go.wait(60)
+        connect(connection)
+
+    monkeypatch.setattr(HTTPConnection, "connect", gated)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        http = Http(Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=2.0), "1")
+        asked = threads.submit(http.ask, "/", b"", {}, most_bytes=MIB)
+        assert connecting.wait(60)
+        http.close()
+        go.set()
+        with pytest.raises(RemoteFailed, match="not asked any more"):
+            asked.result(60)
+        with listener.accept()[0] as peer:
+            assert peer.recv(1) == b"", "nothing was sent"
+    assert not http._busy
+
+
+class Ending(HTTPConnection):
+    """Its request ends, in another thread, in the moment after somebody looked at its socket."""
+
+    def __init__(self, there: socket.socket) -> None:
+        self._left: list[socket.socket | None] = [there]
+
+    @property
+    def sock(self) -> socket.socket | None:  # type: ignore[override]
+        return self._left.pop() if self._left else None
+
+    def close(self) -> None:
+        pass
+
+
+def test_closing_meets_a_request_that_ends() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        http = Http(Endpoint("http://127.0.0.1:1", timeout=1.0), "1")
+        http._busy.add(Ending(ours))
+        http.close()
+        assert theirs.recv(1) == b""
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,53 @@ def test_a_reload_switches_writing_and_each_receiver_gets_its_own(world: World) 
     stats = world.remote.stats().write
     assert stats is not None
     assert stats.tally.failed == 0
+
+
+def test_closing_waits_for_a_configuration_that_is_being_taken(world: World, tmp_path: Path) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def use(_: object) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    remote = RemoteStorage(world.store, tmp_path, world.clock, use, "1")
+    taking = threading.Thread(target=remote.apply, args=(world.query(),))
+    closing = threading.Thread(target=remote.close)
+    taking.start()
+    assert begun.wait(60)
+    closing.start()
+    closing.join(0.2)  # it cannot be done yet
+    go.set()
+    taking.join()
+    closing.join()
+    assert remote.stats().read is None
+
+
+class Fleeting(RemoteStorage):
+    """Is switched off by another thread in the moment after somebody looked."""
+
+    def __getattribute__(self, name: str) -> object:
+        found = super().__getattribute__(name)
+        if name in ("_read", "_writer") and found is not None:
+            setattr(self, name, None)
+        return found
+
+
+def test_what_is_switched_off_while_it_is_asked_answers_or_is_off(world: World, tmp_path: Path) -> None:
+    world.remote.apply(Remote(query=world.query().query, write=world.write().write, read_recent=True))
+    read, writer = world.remote._read, world.remote._writer
+    remote = Fleeting(world.store, tmp_path, world.clock, lambda _: None, "1")
+
+    def on() -> None:
+        remote._read, remote._writer = read, writer
+
+    on()
+    assert remote.begin(None, pytest.fail) is not world.store
+    on()
+    assert remote.stats().write is not None
+    on()
+    assert remote.notes() == []
+    assert remote.notes() == []
 
 
 def test_an_unchanged_configuration_disturbs_nothing(world: World) -> None:

@@ -257,3 +257,34 @@ async def test_no_url(url: str) -> None:
     async with opened() as pages:
         with pytest.raises(ScrapeError, match="is not a URL"):
             await pages.fetch(url, 1, LIMIT)
+
+
+class Line(asyncio.Transport):
+    """To nobody."""
+
+    aborted = False
+
+    def write(self, data: object) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n", b"nonsense"])
+async def test_one_that_is_cancelled_in_the_moment_of_its_answer_leaves_no_connection(answer: bytes) -> None:
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    line, connection = Line(), Connection(memoryview(bytearray(1000)))
+    connection.connection_made(line)
+    asked = asyncio.ensure_future(connection.ask(b"GET / HTTP/1.1\r\n\r\n", LIMIT))
+    await asyncio.sleep(0)
+    connection.get_buffer(-1)[: len(answer)] = answer
+    connection.buffer_updated(len(answer))
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert line.aborted
+    assert not connection.usable
+    del asked
+    assert unheard == []
