@@ -191,13 +191,14 @@ class Dispatcher:
     def _process(self, updates: Sequence[Update], now_ms: int) -> int | None:
         policy = self._policy
         before = self._state
-        tracked = track(before.active, updates, self._presence, now_ms)
+        # A copy: what cannot be written is worked on again, and time must not pass twice.
+        presence = self._presence.copy()
+        tracked = track(before.active, updates, presence, now_ms)
         self._unconfirmed.difference_update(alert.fingerprint for alerts, _ in updates for alert in alerts)
         groups = dict(before.groups)
         if policy is not self._routed_for:
             self._routed.clear()
             groups = {key: group for key, group in groups.items() if group.receiver in policy.send_resolved}
-            self._routed_for = policy
         targets = {key: policy.outward(alert.labels) for key, alert in tracked.active.items()}
         groups = _moved(groups, {key: self._routes(policy, key, labels) for key, labels in targets.items()}, policy)
         lingering = self._sources_that_linger(tracked, now_ms)
@@ -230,6 +231,7 @@ class Dispatcher:
         after = State(tracked.active, groups)
         self._write(policy, before, after, notices, now_ms)
         self._state, self._lingering, self._muted = after, lingering, muted
+        self._presence, self._routed_for = presence, policy
         for key in tracked.ended:
             self._routed.pop(key, None)
         self._stats = replace(

@@ -34,6 +34,12 @@ class Presence:
         self._last_ms: int | None = None
         self._seen: dict[str, int] = {}
 
+    def copy(self) -> Presence:
+        """One that goes on from here without this one."""
+        other = Presence(self._absent_after_ms)
+        other._age_ms, other._last_ms, other._seen = self._age_ms, self._last_ms, dict(self._seen)
+        return other
+
     def tick(self, now_ms: int) -> None:
         """An update arrived."""
         if self._last_ms is not None:

@@ -212,6 +212,30 @@ def test_a_full_disk_delays_and_loses_nothing(scene: Scene, caplog: pytest.LogCa
     assert len(scene.outbox.journal(1000)) == 199
 
 
+def test_what_is_tried_again_and_again_ends_nothing_and_forgets_no_change(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seldom = alert("Full", node="b")  # of a group of rules that has not been due since
+    scene.dispatcher.update([HOT, seldom], NOW)
+    scene.dispatcher.process(NOW + SECOND)
+    scene.dispatcher.set_policy(simple_policy(Route(receiver="mail"), [Receiver(name="mail")]))
+    for number in range(1, 13):
+        scene.dispatcher.update([HOT], NOW + number * 5 * SECOND)
+    scene.dispatcher.update([alert("New", node="c")], NOW + MINUTE)
+
+    def refused(*_: object) -> None:
+        raise StorageError("input/output error")
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+        patched.setattr(store, "save", refused)
+        for _ in range(30):
+            with pytest.raises(StorageError):
+                scene.dispatcher.process(NOW + MINUTE)
+    scene.dispatcher.process(NOW + MINUTE)
+    assert {view.alert.name for view in scene.dispatcher.alerts()} == {"Hot", "Full", "New"}
+    assert scene.dispatcher.groups() == (), "of a receiver that is gone"
+
+
 def test_a_damaged_file_costs_the_journal_but_not_what_was_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.CRITICAL):
         scene.dispatcher.update([HOT], NOW)
