@@ -204,9 +204,10 @@ class _Child:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise WorkerFailed("the notification worker has no pipes")
-        try:
+        with suppress(OSError):  # it has ended already; why may be in what it said before
             stdin.write(json.dumps(request).encode() + b"\n")
             await stdin.drain()
+        try:
             line = await stdout.readline()
             answer = json.loads(line) if line else None
         except (OSError, ValueError) as error:
