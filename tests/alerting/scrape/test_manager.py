@@ -8,6 +8,7 @@ import gzip
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -56,14 +57,35 @@ class Running:
         self.manager = manager
         self.frames = frames
         self.reports: list[ScrapeReport] = []
+        self.asked: list[int] = []
+        """For each report, how many pages had been asked for when it came."""
 
     def writer(self, name: str = "a") -> MemoryWriter:
         return self.frames.writers[f"scrape/node/{name}"]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+    async def scraped(self, reports: int) -> None:
+        """So many reports came; where one is missing it is asked for, so that no test hangs on an interval."""
+        while len(self.reports) < reports:
+            before = len(self.reports)
+            if before:
+                assert self.manager.scrape_now("node/a")
+            await self.until(lambda: len(self.reports) > before)  # noqa: B023 - the loop waits for it
+
+
+class Aligned:
+    """A clock that is just past the planned time of a target with an interval of 30 s when a test begins: the next one
+    is half a minute away, and what comes before was asked for."""
+
+    def __init__(self) -> None:
+        self._ahead_ms = 1_700_000_026_000 - time.monotonic_ns() // 1_000_000
+
+    def now_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000 + self._ahead_ms
 
 
 @asynccontextmanager
@@ -71,11 +93,14 @@ async def running(
     pages: Pages | HttpPages, *targets: Target, frames: MemoryFrames | None = None
 ) -> AsyncIterator[Running]:
     store = frames or MemoryFrames()
-    reports: list[ScrapeReport] = []
-    manager = ScrapeManager(store.source, pages, SystemClock(), reports.append)
-    manager.start(targets)
+
+    def told(report: ScrapeReport) -> None:
+        run.reports.append(report)
+        run.asked.append(len(pages.asked) if isinstance(pages, Pages) else 0)
+
+    manager = ScrapeManager(store.source, pages, Aligned(), told)
     run = Running(manager, store)
-    run.reports = reports
+    manager.start(targets)
     try:
         yield run
     finally:
@@ -101,7 +126,7 @@ async def test_a_frame_holds_the_page_and_the_report_of_the_scrape() -> None:
         assert writer.values(name="scrape_samples_scraped")[:2] == [3, 3]
         assert writer.values(name="scrape_samples_post_metric_relabeling")[:2] == [3, 3]
         assert writer.values(name="scrape_series_added")[:2] == [2, 0]
-        assert 0 < writer.values(name="scrape_duration_seconds")[0] < 1
+        assert 0 < writer.values(name="scrape_duration_seconds")[0] < 30
         times = {time for samples in writer.samples.values() for time, _ in samples}
         assert sorted(times) == writer.times
         first, second = run.reports[:2]
@@ -112,12 +137,14 @@ async def test_a_frame_holds_the_page_and_the_report_of_the_scrape() -> None:
 
 async def test_planned_frames_stand_on_the_targets_place_in_the_interval() -> None:
     async with running(Pages(a=[b"x 1\n"]), target(interval=1.0)) as run:
-        await run.until(lambda: len(run.writer().times) >= 5, 10)
         place = offset_ms("node/a", 1000, places=1)
-        late = [(time - place) % 1000 for time in run.writer().times[1:]]
-    # A machine that is busy wakes late now and then; what is on time is on the millisecond.
-    assert late.count(0) >= 1
-    assert all(value == 0 or value > TOLERANCE_MS for value in late)
+
+        def late() -> list[int]:
+            return [(time - place) % 1000 for time in run.writer().times[1:]]
+
+        # A machine that is busy wakes late now and then; what is on time is on the millisecond.
+        await run.until(lambda: len(late()) >= 2 and 0 in late(), 60)
+        assert all(value == 0 or value > TOLERANCE_MS for value in late())
 
 
 async def test_a_series_that_leaves_ends_with_a_marker() -> None:
@@ -130,8 +157,8 @@ async def test_a_series_that_leaves_ends_with_a_marker() -> None:
 
 
 async def test_a_target_that_fails_twice_is_down_and_its_series_end() -> None:
-    async with running(Pages(a=[b"x 1\n", "broken", "still broken", b"x 2\n"]), target(interval=0.2)) as run:
-        await run.until(lambda: len(run.reports) >= 3)
+    async with running(Pages(a=[b"x 1\n", "broken", "still broken", b"x 2\n"]), target(interval=30)) as run:
+        await run.scraped(3)
         writer = run.writer()
         assert writer.values(name="up")[:3] == [1, 0, 1]
         one, marker, two = writer.values(name="x")[:3]
@@ -146,8 +173,8 @@ async def test_a_target_that_fails_twice_is_down_and_its_series_end() -> None:
 
 
 async def test_one_failure_leaves_no_trace_but_a_later_sample() -> None:
-    async with running(Pages(a=[b"x 1\n", "hiccup", b"x 2\n"]), target(interval=0.2)) as run:
-        await run.until(lambda: len(run.reports) >= 2)
+    async with running(Pages(a=[b"x 1\n", "hiccup", b"x 2\n"]), target(interval=30)) as run:
+        await run.scraped(2)
         assert run.writer().values(name="up")[:2] == [1, 1]
         assert run.reports[1].ok
         assert run.manager.stats.failures == 0
@@ -252,10 +279,13 @@ class Refusing(MemoryWriter):
 async def test_the_store_may_refuse_or_fail_and_scraping_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     frames = MemoryFrames()
     frames.writers["scrape/node/a"] = Refusing()
-    async with running(Pages(a=[b"x 1\n"]), target(), frames=frames) as run:
-        await run.until(lambda: len(run.reports) >= 2)
+    async with running(Pages(a=[b"x 1\n"]), target(interval=30), frames=frames) as run:
+        await run.scraped(2)
         assert run.manager.targets()[0].last_error.startswith("not stored: the clock was set back")
-        await run.until(lambda: len(run.reports) >= 3)
+        run.manager.scrape_now("node/a")
+        await run.until(lambda: run.manager.stats.internal_errors == 1)
+        assert run.manager.targets()[0].last_error == "not stored: disk full"
+        await run.scraped(3)
         assert run.manager.targets()[0].last_error == ""
         assert run.manager.stats.refused_frames == 1
         assert run.manager.stats.internal_errors == 1
@@ -279,7 +309,7 @@ async def test_a_full_store_makes_the_target_unknown_or_down_never_silently_fine
     frames = MemoryFrames()
     writer = frames.writers["scrape/node/a"] = Full()
     async with running(Pages(a=[b"x 1\n"]), target(), frames=frames) as run:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await run.manager.wait_first_round()
         view = run.manager.targets()[0]
         assert (view.health, view.last_error) == ("unknown", "not stored: too many series")
@@ -311,15 +341,16 @@ async def test_a_failing_listener_harms_nothing() -> None:
     frames = MemoryFrames()
     manager = ScrapeManager(frames.source, Pages(a=[b"x 1\n"]), SystemClock(), listener)
     manager.start([target()])
-    await asyncio.sleep(0.4)
+    async with asyncio.timeout(30):
+        while len(frames.writers["scrape/node/a"].times) < 2:  # noqa: ASYNC110 - the listener that is told fails
+            await asyncio.sleep(0.005)
     await manager.stop()
-    assert len(frames.writers["scrape/node/a"].times) >= 2
     assert manager.stats.internal_errors == 0
 
 
 async def test_without_targets_the_first_round_is_done_at_once() -> None:
     async with running(Pages()) as run:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await run.manager.wait_first_round()
         assert run.manager.first_round_done
 
@@ -341,21 +372,21 @@ async def test_a_long_first_page_does_not_hold_up_the_loop(compressed: bool) -> 
     body = gzip.compress(page, compresslevel=1) if compressed else page
     headers = "Content-Encoding: gzip\r\n" if compressed else ""
     async with hs.hostile(hs.answer(body, headers=headers)) as server, HttpPages() as pages:
-        big = Target("node/a", server.url, Labels.of({"job": "node", "instance": "a"}), 5, 5, Limits())
+        big = Target("node/a", server.url, Labels.of({"job": "node", "instance": "a"}), 60, 60, Limits())
         longest = 0.0
-        loop = asyncio.get_running_loop()
         frames = CheapFrames()
         manager = ScrapeManager(frames.source, pages, SystemClock())
         manager.start([big])
-        before = loop.time()
+        # Of the processor's time: what others take of the machine meanwhile holds up everybody.
+        begun = before = time.process_time()
         while not manager.first_round_done:
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
-            before = loop.time()
+            longest = max(longest, time.process_time() - before)
+            before = time.process_time()
         view = manager.targets()[0]
         await manager.stop()
     assert (view.health, view.samples) == ("up", 20_000)
-    assert longest < max(0.1, view.duration / 2)
+    assert longest < max(0.1, (before - begun) / 2)
 
 
 class CheapWriter(MemoryWriter):
@@ -376,16 +407,18 @@ class CheapFrames(MemoryFrames):
 
 async def test_over_http_a_server_that_breaks_and_heals() -> None:
     async with hs.hostile(hs.answer(b"x 1\n")) as server, HttpPages() as pages:
-        async with running(pages, target("a", interval=0.3, url=server.url)) as run:
+        # Small enough for a busy machine to bring what is too long within the timeout.
+        short = replace(target("a", interval=0.3, url=server.url), limits=Limits(body_bytes=1 << 20))
+        async with running(pages, short) as run:
             await run.until(lambda: run.manager.targets()[0].health == "up")
             for behaviour, words in (
                 (hs.hang, "no complete answer"),
                 (hs.answer(b"x 1\ny"), "line 2: the page is cut off"),
                 (hs.answer(b"", status="503 Busy"), "HTTP status 503 Busy"),
-                (hs.answer(hs.bomb(64 << 20), headers="Content-Encoding: gzip\r\n"), "larger than 10485760 bytes"),
+                (hs.answer(hs.bomb(8 << 20), headers="Content-Encoding: gzip\r\n"), "larger than 1048576 bytes"),
                 (hs.answer(b"x 1\n" * 1000, headers="Content-Encoding: gzip\r\n"), "compressed page is damaged"),
                 (hs.answer(b"\x00\xff\xfe\n"), "line 1: expected a metric name"),
-                (hs.endless(100 << 20, []), "larger than 10485760 bytes"),
+                (hs.endless(100 << 20, []), "larger than 1048576 bytes"),
             ):
                 server.behaviour = behaviour
                 await run.until(lambda: run.manager.targets()[0].health == "down")
