@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -67,7 +68,8 @@ class Lanes(Generic[T]):
                 finished = len(current.outcomes)
                 self._changed.wait(min(self._patience, left))
                 if finished == len(current.outcomes) and current.queue:
-                    self._open_lane(current)
+                    with suppress(RuntimeError):  # no thread to be had: those that are there go on
+                        self._open_lane(current)
             current.closed = True
             current.queue.clear()
             now = time.monotonic()

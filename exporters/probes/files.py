@@ -38,24 +38,27 @@ class Found:
 class Files(Probe):
     """``files``: patterns, each a job of its own. The worst of them is the service's state.
 
-    A stuck network file system keeps its thread; the check is told as without an answer and not begun again.
+    A stuck network file system keeps its thread, which reads everything; the check is told as without an answer and not
+    begun again.
     """
 
     def __init__(self, wanted: WantedProbe) -> None:
         super().__init__(wanted)
-        self._reading: asyncio.Future[list[Found]] | None = None
+        self._reading: asyncio.Future[tuple[list[Found], int | None]] | None = None
 
     async def check(self) -> Verdict:
         if self._reading is None or self._reading.done():
-            patterns = self.wanted.files
-            self._reading = in_thread(lambda: [look(pattern) for pattern in patterns])
-        found = await asyncio.shield(self._reading)
+            patterns, drift = self.wanted.files, self.wanted.drift
+            self._reading = in_thread(
+                lambda: ([look(pattern) for pattern in patterns], count_lines(drift) if drift else None)
+            )
+        found, lines = await asyncio.shield(self._reading)
         figures = Figures(self.service)
         now = clock.wall()
         reasons = [
             self._judge(pattern, one, now, figures) for pattern, one in zip(self.wanted.files, found, strict=True)
         ]
-        reasons.append(await self._drift(figures))
+        reasons.append(self._drift(lines, figures))
         reason = next((reason for reason in reasons if reason is not None), None)
         return Verdict(State.DEGRADED if reason else State.UP, reason, figures.rows)
 
@@ -79,11 +82,9 @@ class Files(Probe):
                 return Reason.TOO_SMALL
         return None
 
-    async def _drift(self, figures: Figures) -> Reason | None:
+    def _drift(self, lines: int | None, figures: Figures) -> Reason | None:
         if not self.wanted.drift:
             return None
-        path = self.wanted.drift
-        lines = await in_thread(lambda: count_lines(path))
         if lines is None:
             return Reason.MISSING
         figures.add(catalog.DRIFT_ITEMS, lines)
@@ -132,6 +133,7 @@ def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
         if not future.done():
             if error is not None:
                 future.set_exception(error)
+                future.exception()  # who asked may have left: then it is nobody's
             else:
                 future.set_result(result)  # type: ignore[arg-type]
 

@@ -106,6 +106,7 @@ class Redis(Probe):
             await super().lost()
         else:
             await self._connection.ended()
+            self.close()
 
     def close(self) -> None:
         if self._connection is not None:

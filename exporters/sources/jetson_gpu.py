@@ -102,7 +102,8 @@ class GpuSampler:
 
     def missing_seconds(self, now: float) -> float:
         """For how long there has been no load file to read; 0 when there is one."""
-        return 0.0 if self._missing_since is None else now - self._missing_since
+        since = self._missing_since  # a tick may forget it meanwhile
+        return 0.0 if since is None else now - since
 
     def clock_hertz(self) -> float | None:
         """The clock at this moment; None when there is none to read."""

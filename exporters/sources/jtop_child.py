@@ -39,7 +39,7 @@ def parse(line: str) -> JtopReading | None:
     """A line of the reader; None for anything else."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
@@ -62,7 +62,10 @@ def _clocked(found: dict[str, Any], name: str) -> Clocked | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 class JtopChild(LineChild[JtopReading]):

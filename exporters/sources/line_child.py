@@ -119,7 +119,11 @@ class LineChild(ABC, Generic[Reading]):
         backoff = self._first_backoff
         while not self._stop.is_set():
             started = self._clock()
-            reason = self._run_once()
+            try:
+                reason = self._run_once()
+            except Exception as error:  # a line that nobody foresaw costs this run of the program, not the thread
+                log.debug("%s", self._command[0], exc_info=error)
+                reason = f"{self._command[0]}: {type(error).__name__}: {error}"
             if self._stop.is_set():
                 return
             if self._clock() - started >= HEALTHY_SECONDS:

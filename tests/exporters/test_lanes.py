@@ -136,3 +136,26 @@ def test_rounds_at_the_same_time_never_run_a_job_twice_at_once() -> None:
     assert most == {"one": 1, "two": 1, "three": 1}
     assert set(told) <= {"int", "Stuck"}
     assert told.total() == 4 * 50 * 3
+
+
+def test_without_threads_for_more_lanes_those_that_run_go_on(
+    release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = Lanes[int]("test", patience=0.01)
+    start, begun = threading.Thread.start, []
+
+    def only_once(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) > 1:
+            release.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def slow() -> int:
+        release.wait(30)
+        return 1
+
+    with monkeypatch.context() as poor:
+        poor.setattr(threading.Thread, "start", only_once)
+        assert lanes.run({"slow": slow, "waits": lambda: 2}, 30.0) == {"slow": 1, "waits": 2}
+    assert len(begun) > 1

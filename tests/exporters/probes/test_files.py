@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from exporters.catalog import services as catalog
 from exporters.probes import files
-from exporters.probes.verdict import Reason, State, Verdict
+from exporters.probes.verdict import Reason, State, Verdict, unknown
 from exporters.probes.watch import outcome
 from tests.exporters.probes.support import figure, probe
 
@@ -100,3 +101,43 @@ async def test_a_folder_that_is_stuck_keeps_one_thread_and_nothing_else(monkeypa
         while (verdict := await outcome(asked, 0.5)).state is not State.UP:
             pass
     assert len(entered) <= 2
+
+
+async def test_a_list_of_differences_that_is_stuck_keeps_one_thread_too(tmp_path: Path) -> None:
+    write(tmp_path / "last.dump", 3600)
+    drift = tmp_path / "drift"
+    os.mkfifo(drift)  # opening it waits for a writer
+    before = set(threading.enumerate())
+    kind, patterns = "configuration-management", (f"{tmp_path}/*.dump",)
+    asked = probe(kind, 0, files=patterns, drift=str(drift), max_age=DAY)
+    for _ in range(4):
+        assert (await outcome(asked, 0.05)).reason is Reason.TIMEOUT
+    stuck = set(threading.enumerate()) - before
+    assert len(stuck) == 1
+    drift.open("wb").close()
+    for thread in stuck:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_no_fault_of_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, told = threading.Event(), []
+
+    def refused(_: str) -> files.Found:
+        release.wait(10)
+        raise unknown(Reason.NOT_PERMITTED)
+
+    monkeypatch.setattr(files, "look", refused)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    asked = probe("backup-coordination", 0, files=("/nfs/*",))
+    assert (await outcome(asked, 0.05)).reason is Reason.TIMEOUT
+    assert isinstance(asked, files.Files)
+    reading = asked._reading
+    assert reading is not None
+    release.set()
+    await asyncio.wait([reading])
+    del asked, reading
+    gc.collect()
+    assert told == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,16 @@ def test_commands_are_arrays_of_bulk_strings() -> None:
 def test_info_of_something_else() -> None:
     with pytest.raises(Unwell):
         parse_info("hello:world\r\n")
+
+
+async def test_a_connection_on_which_something_came_unasked_is_not_used_again() -> None:
+    async with running(RedisSpeaker(recorded_info())) as server:
+        asked = probe("redis", server.port)
+        assert (await outcome(asked, 5.0)).state is State.UP
+        for writer in server.writers:
+            writer.write(b"-ERR something about this connection\r\n")
+        async with asyncio.timeout(5):
+            await asked.lost()
+        verdict = await outcome(asked, 5.0)
+        assert (verdict.state, verdict.reason) == UP
+        asked.close()

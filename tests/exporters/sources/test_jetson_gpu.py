@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -101,3 +102,19 @@ def test_searched_again_until_found_and_when_lost(tmp_path: Path) -> None:
     reading = sampler.window.take(2 * REPROBE_SECONDS + 1)
     assert reading is not None
     assert (reading.maximum, reading.samples) == (0.7, 2)
+
+
+def test_a_load_file_that_comes_while_its_absence_is_asked_for(tmp_path: Path) -> None:
+    class Meanwhile(GpuSampler):
+        """Its load file comes right after somebody looked whether it is missing."""
+
+        asked: ClassVar = [None, 3.0]
+
+        @property
+        def _missing_since(self) -> float | None:
+            return self.asked.pop()
+
+        @_missing_since.setter
+        def _missing_since(self, _: float | None) -> None: ...
+
+    assert Meanwhile(tmp_path).missing_seconds(5.0) == 2.0

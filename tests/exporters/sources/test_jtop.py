@@ -53,8 +53,9 @@ def test_what_the_child_prints_is_what_the_parent_understands() -> None:
         {"nvenc": Clocked(None, 473.6e6), "dla0_core": Clocked(None, None, False)},
     )
     assert parse("{}") == JtopReading()
-    for message in ("jtop: no right", "", "[1]", "5", '"x"', "{", '{"gpu": '):
+    for message in ("jtop: no right", "", "[1]", "5", '"x"', "{", '{"gpu": ', "[" * 50_000):
         assert parse(message) is None
+    assert parse('{"gpu": 1' + "0" * 400 + "}") == JtopReading()
 
 
 @pytest.mark.parametrize("line", ['{"engines": [1]}', '{"gpu": "x", "emc": true}', '{"engines": {"A": 1}}'])
