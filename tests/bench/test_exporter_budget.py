@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from tests.acceptance.exporter_process import cpu_seconds, exporter
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.bench
 
@@ -67,8 +67,7 @@ def cost(pid: int, address: str) -> float:
 
 def test_memory_and_cpu(record_property: Callable[[str, object], None]) -> None:
     program = need("prometheus-node-exporter")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     options = [f"--collector.{name}" for name in SHARED]
     words = [program, f"--web.listen-address={address}", "--collector.disable-defaults", *options]
     theirs = subprocess.Popen(words, stderr=subprocess.DEVNULL)

@@ -6,6 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.ports import free_port
+
 PAGE = """\
 # HELP node_load1 1m load average.
 # TYPE node_load1 gauge
@@ -28,7 +30,7 @@ class NodePage:
     def __init__(self, page: str = PAGE, host: str = "127.0.0.1") -> None:
         self.page = page
         self.host = host
-        self.port = 0
+        self.port = free_port()  # one that is still free after ``down``
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -54,7 +56,6 @@ class NodePage:
                 pass  # the other side went away
 
         self._server = Server((self.host, self.port), Handler)
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 

@@ -14,16 +14,22 @@ from itertools import count
 FIRST, SLICE, SLICES = 20_000, 1000, 12
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of 127.0.0.1 at which nobody listens, and which no other test is given."""
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens, neither for connections nor for datagrams, and which no other test
+    is given."""
     for port in _candidates:
-        with closing(socket.socket(socket.AF_INET, kind)) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM):
             return port
     raise AssertionError("unreachable: the candidates do not end")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with closing(socket.socket(socket.AF_INET, kind)) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _from_a_random_one_around(worker: int) -> Iterator[int]:

@@ -65,10 +65,10 @@ def process(
         if started.poll() is None:
             started.send_signal(signal.SIGINT if "postgres" in command[0] else signal.SIGTERM)
             try:
-                started.wait(10)
+                started.wait(10 * PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(started.pid, signal.SIGKILL)
-                started.wait(10)
+                started.wait(10 * PATIENCE)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def nginx(folder: Path, server: str) -> Iterator[tuple[int, subprocess.Popen[byt
 @contextmanager
 def dnsmasq(folder: Path, *options: str) -> Iterator[int]:
     program = need("dnsmasq")
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     command = [program, "--keep-in-foreground", f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces"]
     command += ["--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", f"--user={user_name()}", *options]
     with process(command, folder) as started:

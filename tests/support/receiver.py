@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from tests.support.machine import PATIENCE
+from tests.support.ports import free_port
 
 Mode = Literal["ok", "error", "refuse-content", "hang", "slow"]
 _MOST_BYTES = 1 << 20
@@ -36,7 +37,7 @@ class HttpReceiver:
         self.slow_s = 0.5
         self.posts: list[Post] = []
         self.tries = 0
-        self.port = 0
+        self.port = free_port()  # one that is still free after ``down``
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._released = threading.Event()
@@ -66,7 +67,6 @@ class HttpReceiver:
 
         self._released.clear()
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 

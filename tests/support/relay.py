@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.support.ports import free_port
+
 
 class Relay:
     """From ``port`` to another port of 127.0.0.1. On the event loop that it was started on."""
 
     def __init__(self, to: int) -> None:
-        self.port = 0
+        self.port = free_port()  # one that is still free while it is cut
         self._to = to
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
@@ -20,7 +22,6 @@ class Relay:
     async def mend(self) -> None:
         """Connections are taken, always at the same port."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         if self._server is not None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.parse
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.support.machine import PATIENCE
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 Kind = Literal["prometheus", "victoria-metrics"]
 KINDS: tuple[Kind, ...] = ("prometheus", "victoria-metrics")
@@ -28,9 +27,7 @@ class RemotePeer:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prometheus.yml").write_text("global: {}\n", encoding="utf-8")
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.write_url = f"{self.url}/api/v1/write"
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,13 +76,13 @@ class RemotePeer:
     def settle(self) -> None:
         """What was taken is found from now on: VictoriaMetrics shows it after a second or so unless it is asked to."""
         if self.kind == "victoria-metrics":
-            with urllib.request.urlopen(f"{self.url}/internal/force_flush", timeout=10):
+            with urllib.request.urlopen(f"{self.url}/internal/force_flush", timeout=10 * PATIENCE):
                 pass
 
     def ask(self, path: str, **parameters: object) -> Any:
         """The data of an answer of its API."""
         text = urllib.parse.urlencode(parameters, doseq=True)
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{text}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{text}", timeout=10 * PATIENCE) as answer:
             return json.load(answer)["data"]
 
     def __enter__(self) -> RemotePeer:

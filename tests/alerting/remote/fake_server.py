@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.ports import free_port
+
 Answer = tuple[int, dict[str, str], bytes]
 Behaviour = Callable[[str, dict[str, list[str]], bytes], Answer]
 
@@ -40,7 +42,7 @@ class FakeServer:
         self.connections = 0
         self.hang_s = 0.0
         self.cut_off = False
-        self.port = 0
+        self.port = free_port()  # one that is still free after ``down``
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._connections: list[socket.socket] = []
@@ -77,7 +79,6 @@ class FakeServer:
                 pass  # the other side gave up
 
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 

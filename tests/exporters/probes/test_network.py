@@ -22,6 +22,7 @@ from exporters.probes.icmp import Echoes
 from exporters.probes.verdict import Reason, State, Unwell, unknown
 from exporters.probes.watch import outcome
 from tests.exporters.probes.support import figure, probe, wanted
+from tests.support.ports import free_port
 
 # DNS
 
@@ -47,9 +48,9 @@ class FakeDns(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def name_server(protocol: FakeDns) -> AsyncIterator[int]:
+async def name_server(protocol: FakeDns, port: int = 0) -> AsyncIterator[int]:
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: protocol, local_addr=("127.0.0.1", 0)
+        lambda: protocol, local_addr=("127.0.0.1", port)
     )
     try:
         yield transport.get_extra_info("sockname")[1]
@@ -95,7 +96,8 @@ async def test_a_cut_answer_is_asked_for_over_tcp() -> None:
         await writer.drain()
         writer.close()
 
-    async with name_server(FakeDns(flags=0x8380)) as port:
+    # Both have one port: the kernel would give one that is free for datagrams alone.
+    async with name_server(FakeDns(flags=0x8380), free_port()) as port:
         server = await asyncio.start_server(serve, "127.0.0.1", port)
         verdict = await outcome(probe("dns", port, query="example.org"), 2.0)
         server.close()
