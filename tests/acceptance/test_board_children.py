@@ -55,6 +55,11 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def told(pids: Path) -> list[int]:
+    """The processes that have written who they are; where the machine is busy some are ended before they get to."""
+    return [int(word) for word in pids.read_text().split()] if pids.exists() else []
+
+
 def our_children() -> list[int]:
     """The processes our threads have started; a child belongs to the thread that started it."""
     found: list[int] = []
@@ -93,7 +98,7 @@ def test_the_replayed_lines_arrive() -> None:
 def test_it_is_started_again_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     count = tmp_path / "count"
     command = script(tmp_path, f'echo x >> {count}\necho "no rights here" >&2\nexit 3\n')
-    with running(command) as child:
+    with running(command, interval_ms=6000) as child:  # a minute until silence would be the reason
         until(lambda: child.restarts >= 3)
         assert "ended with status 3; it said 'no rights here'" in child.fault
         assert child.latest(time.monotonic()) is None
@@ -113,18 +118,15 @@ def test_a_silent_program_is_ended_and_started_again(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     command = script(tmp_path, f'echo $$ >> {pids}\necho "{LINE}"\nexec sleep 600\n')
     with running(command, interval_ms=20) as child:
-        until(lambda: child.restarts >= 1)
-        first = int(pids.read_text().split()[0])
-        assert not alive(first)
-    assert not [pid for pid in pids.read_text().split() if alive(int(pid))]
+        until(lambda: child.restarts >= 1 and told(pids) and not alive(told(pids)[0]))
+    assert not [pid for pid in told(pids) if alive(pid)]
 
 
 def test_chatter_that_is_no_line_does_not_pass_for_life(tmp_path: Path) -> None:
     command = script(tmp_path, "while :; do echo nonsense; sleep 0.02; done\n")
     with running(command, interval_ms=20) as child:
-        until(lambda: child.restarts >= 1)
-        assert "no line for" in child.fault
-        assert "nonsense" in child.fault
+        until(lambda: "no line for" in child.fault and "nonsense" in child.fault)
+        assert child.latest(time.monotonic()) is None
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM\n"])
@@ -135,9 +137,9 @@ def test_stopping_ends_the_whole_group_even_if_it_will_not(tmp_path: Path, trap:
         f"{trap}echo $$ >> {pids}\n(trap '' TERM; exec sleep 600) &\necho $! >> {pids}\n"
         f"while :; do echo '{LINE}'; sleep 0.02; done\n",
     )
-    with running(command) as child:
+    with running(command, interval_ms=6000) as child:  # a minute until silence would end it
         until(lambda: child.latest(time.monotonic()))
-        both = [int(pid) for pid in pids.read_text().split()]
+        both = told(pids)
         assert len(both) == 2
         assert os.getpgid(both[0]) == both[0] != os.getpgrp()
     until(lambda: not any(alive(pid) for pid in both))
@@ -148,7 +150,7 @@ def test_a_line_cut_into_pieces_is_one_line(tmp_path: Path) -> None:
     command = script(
         tmp_path, f"while :; do printf '{head}'; sleep 0.03; printf '{tail}\\n'; done\n".replace("%", "%%")
     )
-    with running(command, interval_ms=200) as child:
+    with running(command, interval_ms=6000) as child:
         until(lambda: child.latest(time.monotonic()))
         line = child.latest(time.monotonic())
         assert line is not None
@@ -164,7 +166,7 @@ def test_the_replay_ends_when_nobody_reads(tmp_path: Path) -> None:
         assert replay.stderr is not None
         assert replay.stdout.readline().decode() == LINE + "\n"
         replay.stdout.close()
-        assert replay.wait(10) == 0
+        assert replay.wait(10 * PATIENCE) == 0
         assert replay.stderr.read() == b""
 
 
@@ -197,10 +199,13 @@ def test_an_error_text_with_status_0_is_a_fault(tmp_path: Path) -> None:
 
 def test_no_answer_in_time(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    command = script(tmp_path, f"echo $$ >> {pids}\nexec sleep 600\n")
-    with pytest.raises(VcgencmdFailed, match=r"get_throttled: no answer within 0\.5 s"):
-        Vcgencmd(command, deadline=0.5).ask("get_throttled")
-    assert not alive(int(pids.read_text()))
+    command = script(tmp_path, f"echo $$ > {pids}\nexec sleep 600\n")
+    deadline = 0.25
+    while not told(pids):
+        deadline *= 2
+        with pytest.raises(VcgencmdFailed, match=rf"get_throttled: no answer within {deadline:g} s"):
+            Vcgencmd(command, deadline=deadline).ask("get_throttled")
+    assert not [pid for pid in told(pids) if alive(pid)]
 
 
 def test_an_endless_answer_is_cut(tmp_path: Path) -> None:
@@ -224,7 +229,7 @@ async def test_an_exporter_serves_a_recorded_jetson_and_leaves_nothing_behind() 
     try:
         host, port = app.address
         page = ""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         async with ClientSession() as session:
             while "tierwatch_jetson_memory_used_bytes " not in page:
                 assert time.monotonic() < deadline, page
