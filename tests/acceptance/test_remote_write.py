@@ -80,6 +80,15 @@ def received(peer: RemotePeer) -> dict[Labels, list[tuple[int, float]]]:
     return samples(peer.ask("query", query='{job!=""}[1h]'))
 
 
+def has_all_but_the_newest(peer: RemotePeer, hub: Aggregator) -> bool:
+    """Whether the peer has what the hub has, sample by sample; the hub, asked last, may know newer ones."""
+    found = received(peer)
+    kept = samples(hub.get("/api/v1/query?query=" + urllib.parse.quote('{job!=""}[1h]'))["data"])
+    newest = max(rows[-1][0] for rows in found.values())
+    until_then = {labels: [row for row in rows if row[0] <= newest] for labels, rows in kept.items()}
+    return found == {labels: rows for labels, rows in until_then.items() if rows}
+
+
 def near(value: float) -> float:
     return float(f"{value:.9g}")
 
@@ -108,10 +117,8 @@ def test_everything_arrives_once_and_is_found_again(tmp_path: Path, node: NodePa
         until(lambda: sent(hub) > before)
         assert SECRET not in str(hub.get("/api/v1/status/config"))
         until(lambda: hub.own_metric("tierwatch_remote_write_lag_seconds") == 0.0)
-        kept = samples(hub.get("/api/v1/query?query=" + urllib.parse.quote('{job!=""}[1h]'))["data"])
+        until(lambda: has_all_but_the_newest(peer, hub))
         found = received(peer)
-        newest = max(rows[-1][0] for rows in found.values())
-        assert found == {labels: [row for row in rows if row[0] <= newest] for labels, rows in kept.items()}
         if peer.kind == "prometheus":
             hub.kill()
             hub.start()
@@ -143,7 +150,7 @@ def nothing_is_missing(kept: list[SeriesData], found: dict[Labels, list[tuple[in
 
 def ended(peer: RemotePeer) -> None:
     """The series that vanished ended at once, not five minutes later."""
-    with closing(Http(Endpoint(peer.url, timeout=5.0), "test")) as http:
+    with closing(Http(Endpoint(peer.url, timeout=5.0 * PATIENCE), "test")) as http:
         querier = RemoteQuerier(http)
         now_ms = time.time_ns() // 1_000_000
         (last,) = querier.select([Matcher(METRIC_NAME, "=", VANISHES)], now_ms - 600_000, now_ms)
