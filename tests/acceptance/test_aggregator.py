@@ -126,7 +126,7 @@ def test_a_bad_configuration_is_refused_at_the_start_without_its_secrets(
     else:
         edit("cluster.yaml", "tier: 1", "tier: 9")
     aggregator.launch()
-    assert aggregator.process.wait(30) == 2
+    assert aggregator.process.wait(30 * PATIENCE) == 2
     text = aggregator.log.read_text()
     assert expected in text
     assert "very-secret-token" not in text
@@ -137,7 +137,7 @@ def test_a_second_one_on_the_same_data_is_refused(aggregator: Aggregator, tmp_pa
     with Aggregator(tmp_path) as second:
         second.log = tmp_path / "second.log"
         second.launch()
-        assert second.process.wait(30) == 1
+        assert second.process.wait(30 * PATIENCE) == 1
         assert f"another aggregator (process {aggregator.process.pid}) uses this folder" in second.log.read_text()
 
 
@@ -145,14 +145,14 @@ def test_a_folder_that_is_being_imported_into_is_refused(aggregator: Aggregator)
     aggregator.data.mkdir(parents=True)
     with alone(aggregator.data, "import"):
         aggregator.launch()
-        assert aggregator.process.wait(30) == 1
+        assert aggregator.process.wait(30 * PATIENCE) == 1
     said = f"an import (process {os.getpid()}) uses this folder; it can be started when the import is done"
     assert said in aggregator.log.read_text()
 
 
 def test_a_taken_port_is_named(aggregator: Aggregator, node: NodePage, tmp_path: Path) -> None:
     aggregator.launch("--listen", f"127.0.0.1:{node.port}")
-    assert aggregator.process.wait(30) == 1
+    assert aggregator.process.wait(30 * PATIENCE) == 1
     assert f"cannot listen on 127.0.0.1:{node.port}" in aggregator.log.read_text()
 
 

@@ -23,7 +23,7 @@ from tests.acceptance.exporter_process import exporter
 from tests.support import hostile_server as hs
 from tests.support.aggregator import Aggregator, write_config
 from tests.support.browser import browser
-from tests.support.machine import PATIENCE
+from tests.support.machine import PATIENCE, slack
 from tests.support.node_page import PAGE, NodePage
 from tests.support.peers import lacking
 from tests.support.receiver import HttpReceiver
@@ -143,15 +143,16 @@ async def test_nodes_that_misbehave_cost_themselves_only(aggregator: Aggregator,
         for name, (behaviour, _) in bad.items():
             servers[name].behaviour = behaviour
         await asyncio.sleep(10)
-        up = await asyncio.to_thread(value, aggregator, 'up{job="node"}')
-        assert up == {"ONE": 1, **dict.fromkeys([*bad, "HOLE", "SHUT"], 0)}
+        up = {"ONE": 1, **dict.fromkeys([*bad, "HOLE", "SHUT"], 0)}
+        await asyncio.to_thread(until, lambda: value(aggregator, 'up{job="node"}') == up)
         said = await asyncio.to_thread(errors_of, aggregator)
         for name, (_, words) in bad.items():
             assert words in said[name], name
         assert said["SHUT"] == "cannot connect to 127.0.0.8:9: Connection refused"
         assert said["HOLE"] == "no complete answer within 1s"
         # The good one was not late once: ten frames in ten seconds.
-        assert (await asyncio.to_thread(value, aggregator, 'count_over_time(up{node="ONE"}[9s])'))["ONE"] >= 8
+        frames = await asyncio.to_thread(value, aggregator, 'count_over_time(up{node="ONE"}[9s])')
+        assert frames["ONE"] >= 8 - await asyncio.to_thread(slack)
         assert (await asyncio.to_thread(value, aggregator, 'min_over_time(up{node="ONE"}[10s])'))["ONE"] == 1
         assert counted[0] < 40 * MEBIBYTE  # what fits into socket buffers is sent, the rest is never read
         # Two pages of at most 10 MiB at a time, and both are let go of again.
@@ -173,7 +174,7 @@ def test_an_exporter_that_is_stopped_or_restarted(aggregator: Aggregator, phone:
         real.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         until(lambda: value(aggregator, "up") == {"ONE": 1, "REAL": 0})
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 10 + slack()
         assert errors_of(aggregator)["REAL"] == "no complete answer within 1s"
         phone.wait_for(1, 10)
         real.process.send_signal(signal.SIGCONT)
@@ -257,15 +258,17 @@ def test_a_hundred_browsers(aggregator: Aggregator, phone: HttpReceiver) -> None
         host, _, port = aggregator.url.removeprefix("http://").partition(":")
         answers: dict[str, int] = {}
         for _ in range(100):
-            line = stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            line = stack.enter_context(socket.create_connection((host, int(port)), timeout=5 * PATIENCE))
             line.sendall(b"GET /page/stream HTTP/1.1\r\nHost: hub\r\n\r\n")
             status = line.recv(12).decode()
             answers[status] = answers.get(status, 0) + 1
         assert answers == {"HTTP/1.1 200": 32, "HTTP/1.1 503": 68}
         time.sleep(6)  # nobody reads what is sent
         began = time.monotonic()
-        assert value(aggregator, 'count_over_time(up{node="ONE"}[5s])')["ONE"] >= 4
-        assert time.monotonic() - began < 1
+        frames = value(aggregator, 'count_over_time(up{node="ONE"}[5s])')["ONE"]
+        took, late = time.monotonic() - began, slack()
+        assert frames >= 4 - late
+        assert took < 1 + late
         assert memory(aggregator, "VmRSS") - before < 15 * MEBIBYTE
         assert aggregator.own_metric("tierwatch_page_viewers") == 32
         node.down()
@@ -372,11 +375,12 @@ def test_a_full_disk_is_survived_and_what_happened_is_told_once_there_is_room(
             while True:
                 file.write(b"\0" * 4096)
         node.down()
-        time.sleep(12)
+        until(lambda: "full" in aggregator.log.read_text())
+        until(lambda: value(aggregator, "up") == {"ONE": 0})
+        time.sleep(5)  # it goes on, and says it once
         assert aggregator.process.poll() is None
         assert value(aggregator, "up") == {"ONE": 0}
-        assert aggregator.get("/page/status.json")["verdict"]["state"] == "critical"
-        assert "full" in aggregator.log.read_text()
+        until(lambda: bool(aggregator.get("/page/status.json")["verdict"]["state"] == "critical"))
         assert len(aggregator.log.read_text().splitlines()) < 200
         filler.unlink()
         phone.wait_for(1, 15)
@@ -397,7 +401,7 @@ def test_a_data_folder_that_cannot_be_used_is_named(aggregator: Aggregator, phon
         options = "ro" if kind == "read-only" else "size=4k"
         aggregator.prefix = own_mounts(f"mount -t tmpfs -o {options} tmpfs {aggregator.data}")
     aggregator.launch()
-    assert aggregator.process.wait(30) == 1
+    assert aggregator.process.wait(30 * PATIENCE) == 1
     text = aggregator.log.read_text()
     assert f"tierwatch aggregator: {aggregator.data}" in text
     assert {"file": "File exists", "read-only": "Read-only", "no-room": "no room"}[kind] in text

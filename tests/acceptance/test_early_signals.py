@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.exporter_process import command
 from tests.support.aggregator import Aggregator, write_config
+from tests.support.machine import PATIENCE
 from tests.support.node_page import NodePage
 
 pytestmark = pytest.mark.acceptance
@@ -20,7 +21,7 @@ HANGUP = 1 << (signal.SIGHUP - 1)
 
 def hang_up_until(process: subprocess.Popen[bytes], log: Path, text: str) -> int:
     """From the program's first line on, each few milliseconds, until its log has the text. How often it was sent."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     times = 0
     while text not in log.read_text():
         assert process.poll() is None, f"ended with {process.returncode} after {times} signals:\n{log.read_text()}"
@@ -53,7 +54,7 @@ def test_an_exporter_survives_hang_ups_and_says_what_to_do(tmp_path: Path) -> No
     try:
         assert hang_up_until(process, log, "an exporter is restarted, not reloaded") > 20
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(10 * PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

@@ -20,6 +20,7 @@ from tests.acceptance.exporter_process import ExporterProcess, cpu_seconds, expo
 from tests.support.aggregator import Aggregator
 from tests.support.docker_daemon import DockerDaemon, container, daemon
 from tests.support.fake_systemd import FakeSystemd, FakeUnit, private_bus, service
+from tests.support.machine import PATIENCE, slack
 from tests.support.ports import free_port
 from tests.support.receiver import HttpReceiver
 from tests.support.relay import Relay, relay
@@ -130,10 +131,10 @@ async def world(folder: Path) -> AsyncIterator[World]:
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> float:
-    """When it was so, in monotonic seconds."""
-    end = time.monotonic() + seconds
+    """When it was so, in monotonic seconds. ``seconds``: on an idle machine."""
+    end = time.monotonic() + seconds * PATIENCE
     while not await asyncio.to_thread(condition):
-        assert time.monotonic() < end, f"not within {seconds:g} s"
+        assert time.monotonic() < end, f"not within {seconds * PATIENCE:g} s"
         await asyncio.sleep(0.02)
     return time.monotonic()
 
@@ -212,7 +213,7 @@ async def test_a_storm_floods_nobody_and_hides_nothing(tmp_path: Path) -> None:
         asked = inspections(here), here.systemd.asked["ListUnitsByNames"]
         told = await until(lambda: settled(here), 30)
         print("TOLD", told - ended)
-        assert told - ended < INTERVAL, "told by an early scrape, not by the next planned one"
+        assert told - ended < INTERVAL + slack(), "told by an early scrape, not by the next planned one"
 
         after = await asyncio.to_thread(Counts.of, here)
         seconds = after.at - before.at
@@ -239,4 +240,5 @@ async def test_a_storm_floods_nobody_and_hides_nothing(tmp_path: Path) -> None:
         await until(lambda: len(here.scraped("OTHER")) >= 3 and here.scraped("OTHER")[-1] > storm_over, 3 * INTERVAL)
         times = here.scraped("OTHER")[1:]  # the first comes as soon as the aggregator starts
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert all(abs(gap - INTERVAL) < 1 for gap in gaps), gaps
+        late = 1 + slack()
+        assert all(abs(gap - INTERVAL) < late for gap in gaps), gaps

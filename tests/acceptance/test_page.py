@@ -77,7 +77,7 @@ async def test_a_dead_aggregator_is_said_and_what_is_shown_is_called_old(tmp_pat
             await tab.open(aggregator.url)
             await tab.wait_for(f"{_STATE} === 'up'")
             aggregator.kill()
-            await tab.wait_for("document.querySelector('#live').dataset.state === 'lost'", 25)
+            await tab.wait_for("document.querySelector('#live').dataset.state === 'lost'")
             assert "no contact" in await tab.ask("document.querySelector('#live').textContent")
             assert await tab.ask("document.body.classList.contains('stale')")
 

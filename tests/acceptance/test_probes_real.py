@@ -18,7 +18,7 @@ from exporters.probes.verdict import Reason, State, Verdict
 from exporters.probes.watch import Pace, Watch, outcome
 from tests.exporters.probes.support import figure, probe
 from tests.support import real_services
-from tests.support.machine import slack
+from tests.support.machine import PATIENCE, slack
 from tests.support.real_services import Postgres
 
 pytestmark = pytest.mark.acceptance
@@ -27,7 +27,7 @@ UP = (State.UP, None)
 
 async def ask(asked: Probe, times: int = 1) -> Verdict:
     for _ in range(times):
-        verdict = await outcome(asked, 5.0)
+        verdict = await outcome(asked, 5.0 * PATIENCE)
     return verdict
 
 
@@ -80,7 +80,7 @@ async def test_redis_that_cannot_save(tmp_path: Path) -> None:
         writer.write(b"SET a b\r\nBGSAVE\r\n")
         await writer.drain()
         assert await reader.readline() == b"+OK\r\n"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             while (verdict := await ask(asked)).state is State.UP:  # noqa: ASYNC110  # nothing tells it
                 await asyncio.sleep(0.1)
         assert summary(verdict) == (State.DEGRADED, Reason.PERSISTENCE)
@@ -122,7 +122,7 @@ async def test_redis_that_stops_is_told_at_once_and_so_is_its_return(tmp_path: P
         getattr(started, way)()
         await reached(seen, State.DOWN)
         assert seen[State.DOWN] - stopped < 0.3 + slack()
-        await asyncio.to_thread(started.wait, 5)
+        await asyncio.to_thread(started.wait, 5 * PATIENCE)
         with real_services.redis(tmp_path, port=port):
             await reached(seen, State.UP)
         task.cancel()
@@ -130,7 +130,7 @@ async def test_redis_that_stops_is_told_at_once_and_so_is_its_return(tmp_path: P
 
 
 async def reached(seen: dict[State, float], state: State) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * PATIENCE):
         while state not in seen:  # noqa: ASYNC110  # told from a callback
             await asyncio.sleep(0.01)
 
@@ -213,10 +213,10 @@ async def test_postgresql_that_stops(postgres: Postgres) -> None:
         begun = loop.time()
         ending = loop.create_task(asked.lost())
         started.send_signal(2)  # a fast shutdown
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await ending
         assert loop.time() - begun < 0.8 + slack()
-        await asyncio.to_thread(started.wait, 10)
+        await asyncio.to_thread(started.wait, 10 * PATIENCE)
         assert summary(await ask(asked)) == (State.DOWN, Reason.REFUSED)
 
 
@@ -272,9 +272,9 @@ async def test_nginx(tmp_path: Path) -> None:
         ending = loop.create_task(asked.lost())
         await asyncio.sleep(0)
         started.terminate()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * PATIENCE):
             await ending
-        await asyncio.to_thread(started.wait, 10)
+        await asyncio.to_thread(started.wait, 10 * PATIENCE)
         assert summary(await ask(asked)) == (State.DOWN, Reason.REFUSED)
         for one in (asked, plain, wrong, behind):
             one.close()
@@ -305,12 +305,12 @@ async def test_dnsmasq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_jupyterhub(tmp_path: Path) -> None:
     with real_services.jupyterhub(tmp_path) as (port, hub, proxy):
         asked = probe("jupyterhub", port)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * PATIENCE):
             while (verdict := await ask(asked)).state is not State.UP:  # noqa: ASYNC110  # its first routes
                 await asyncio.sleep(0.2)
         assert verdict.reason in (None, Reason.SLOW)
         hub.kill()
-        await asyncio.to_thread(hub.wait, 10)
+        await asyncio.to_thread(hub.wait, 10 * PATIENCE)
         assert summary(await ask(asked)) == (State.DOWN, Reason.BACKEND), "the proxy still answers"
         os.kill(proxy, signal.SIGTERM)
         await asyncio.to_thread(real_services.within, 10, lambda: not real_services.accepts(port), "the proxy's end")

@@ -23,6 +23,7 @@ from alerting.storage.ports import Querier
 from config.remote import Endpoint
 from tests.alerting.remote.conformance import CHECKS, DATA, END_MS, START_MS
 from tests.support.differential import Case, Comparison
+from tests.support.machine import PATIENCE
 from tests.support.prometheus import prometheus_with
 from tests.support.random_promql import data
 from tests.support.remote_peers import KINDS, RemotePeer
@@ -65,7 +66,7 @@ Points = dict[Labels, dict[int, float]]
 @pytest.fixture(scope="module", params=KINDS)
 def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemotePeer]:
     with RemotePeer(request.param, tmp_path_factory.mktemp("peer")) as started:
-        sender = Http(Endpoint(started.write_url, timeout=10.0), "test")
+        sender = Http(Endpoint(started.write_url, timeout=10.0 * PATIENCE), "test")
         answer = sender.ask("", wire.encode(DATA), wire.HEADERS, most_bytes=1 << 20)
         sender.close()
         assert answer.status in (200, 204), answer
@@ -77,13 +78,13 @@ def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPart]:
     """One store for two clusters with the same series, told apart by their external labels only."""
     with RemotePeer(request.param, tmp_path_factory.mktemp("two-clusters")) as started:
-        sender = Http(Endpoint(started.write_url, timeout=10.0), "test")
+        sender = Http(Endpoint(started.write_url, timeout=10.0 * PATIENCE), "test")
         for site in ("home", "away"):
             body = wire.encode(DATA, Labels.of({"site": site}))
             assert sender.ask("", body, wire.HEADERS, most_bytes=1 << 20).status in (200, 204)
         sender.close()
         started.settle()
-        http = Http(Endpoint(started.url, timeout=10.0), "test")
+        http = Http(Endpoint(started.url, timeout=10.0 * PATIENCE), "test")
         yield OwnPart(RemoteQuerier(http), Labels.of({"site": "home"}))
         http.close()
 
@@ -101,7 +102,7 @@ def test_others_are_seen_by_name(home: OwnPart) -> None:
 
 @pytest.fixture
 def querier(peer: RemotePeer) -> Iterator[RemoteQuerier]:
-    http = Http(Endpoint(peer.url, timeout=10.0), "test")
+    http = Http(Endpoint(peer.url, timeout=10.0 * PATIENCE), "test")
     yield RemoteQuerier(http)
     http.close()
 
@@ -137,7 +138,10 @@ def test_the_engine_says_what_the_server_says(peer: RemotePeer, querier: RemoteQ
 
 def test_random_queries_have_the_server_s_answers(tmp_path: Path) -> None:
     series = data()
-    with prometheus_with(series, tmp_path) as base, closing(Http(Endpoint(base, timeout=20.0), "test")) as http:
+    with (
+        prometheus_with(series, tmp_path) as base,
+        closing(Http(Endpoint(base, timeout=20.0 * PATIENCE), "test")) as http,
+    ):
         with closing(Comparison(base, RemoteQuerier(http))) as comparison:
             cases = [Case.of(seed) for seed in range(SEED, SEED + RANDOM_QUERIES)]
             assert [found for case in cases for found in comparison.differences(case)] == []

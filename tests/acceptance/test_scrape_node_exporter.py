@@ -17,6 +17,7 @@ from alerting.scrape.manager import ScrapeManager
 from alerting.scrape.targets import Target
 from config.alerting import Limits
 from tests.support.frames import MemoryFrames, stale
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 from tests.support.ports import free_port
 
@@ -32,7 +33,7 @@ async def test_a_real_node_exporter(tmp_path: Path) -> None:
     labels = Labels.of({"job": "node", "instance": f"127.0.0.1:{port}", "node": "N1", "tier": "1"})
     target = Target(f"node/127.0.0.1:{port}", f"http://127.0.0.1:{port}/metrics", labels, 0.5, 0.5, Limits())
     try:
-        async with HttpPages() as pages, asyncio.timeout(20):
+        async with HttpPages() as pages, asyncio.timeout(20 * PATIENCE):
             manager = ScrapeManager(frames.source, pages, SystemClock())
             manager.start([target])
             writer = frames.writers[f"scrape/node/127.0.0.1:{port}"]
@@ -66,7 +67,7 @@ async def test_its_page_reads_as_with_the_client_library(tmp_path: Path) -> None
     )
     try:
         body = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             while not body:
                 try:
                     body = await asyncio.to_thread(_get, f"http://127.0.0.1:{port}/metrics")
@@ -90,6 +91,6 @@ async def test_its_page_reads_as_with_the_client_library(tmp_path: Path) -> None
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=5 * PATIENCE) as response:
         data: bytes = response.read()
         return data

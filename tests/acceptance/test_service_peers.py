@@ -19,6 +19,7 @@ from exporters.probes.verdict import Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.support import probe
 from tests.support import real_services
+from tests.support.machine import PATIENCE
 from tests.support.peer_exporters import peer_exporter
 
 pytestmark = pytest.mark.acceptance
@@ -49,7 +50,7 @@ def peer(folder: Path, program: str, *options: str, **environment: str) -> Itera
     """The metrics page of an exporter."""
     with (
         peer_exporter(folder, program, *options, environment=environment) as address,
-        urlopen(f"http://{address}/metrics", timeout=10) as answer,
+        urlopen(f"http://{address}/metrics", timeout=10 * PATIENCE) as answer,
     ):
         yield answer.read().decode()
 

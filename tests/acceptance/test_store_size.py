@@ -14,6 +14,7 @@ from alerting.model.series import ABSENT, IntArray
 from alerting.scrape.exposition import PageReader
 from alerting.storage.store import Store, StoreOptions
 from config.alerting import Limits
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 from tests.support.ports import free_port
 
@@ -24,11 +25,11 @@ HOUR_MS = 3_600_000
 
 
 def pages(port: int) -> list[bytes]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * PATIENCE
     found: list[bytes] = []
     while len(found) < PAGES:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5 * PATIENCE) as answer:
                 found.append(answer.read())
         except OSError:
             assert time.monotonic() < deadline, "node_exporter does not answer"

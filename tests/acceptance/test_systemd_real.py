@@ -15,7 +15,9 @@ from exporters.sources.systemd import Reading, Unit
 from exporters.sources.systemd_watch import UnitWatch
 from tests.acceptance.exporter_process import exporter
 from tests.exporters.support import samples
+from tests.support.machine import PATIENCE
 from tests.support.peer_exporters import peer_exporter
+from tests.support.real_services import within
 from tests.support.real_systemd import RealSystemd, real_systemd
 from tests.support.small_cluster import inventory
 
@@ -28,7 +30,7 @@ SLEEPS = "ExecStart=/bin/sleep infinity"
 def systemd() -> Iterator[RealSystemd]:
     with real_systemd() as found:
         found.unit("web.service", SLEEPS)
-        found.unit("again.service", f"{SLEEPS}\nRestart=always\nRestartSec=1s")
+        found.unit("again.service", f"{SLEEPS}\nRestart=always\nRestartSec=3s")
         found.unit("loop.service", "ExecStart=/bin/false\nRestart=always\nRestartSec=300ms", "StartLimitIntervalSec=0")
         found.unit("bad.service", 'ExecStart=/bin/sh -c "exit 3"')
         found.systemctl("daemon-reload")
@@ -58,7 +60,7 @@ class Seen:
     def until(self, condition: Callable[[], bool], seconds: float = 15.0) -> None:
         begun = time.monotonic()
         while not condition():
-            assert time.monotonic() - begun < seconds, self.reading()
+            assert time.monotonic() - begun < seconds * PATIENCE, self.reading()
             time.sleep(0.005)
 
     def active(self, name: str, state: str) -> Callable[[], bool]:
@@ -83,7 +85,7 @@ def test_a_killed_service_is_seen_at_once(systemd: RealSystemd, seen: Seen) -> N
     assert unit is not None
     assert unit.details.result == "signal"
     assert seen.reading().failed == 1
-    assert seen.events
+    seen.until(lambda: bool(seen.events))
     systemd.systemctl("start", "web.service")
     seen.until(seen.active("web.service", "active"))
 
@@ -131,6 +133,7 @@ def test_the_exporter_beside_node_exporter(systemd: RealSystemd, tmp_path: Path)
     (tmp_path / "alerting.yaml").write_text("route: {receiver: x}\nreceivers: [{name: x}]\n")
     options = ("--config", str(tmp_path), "--node", "ONE", "--path.rootfs", str(systemd.root))
     with exporter(*options) as ours:
+        within(10, lambda: 'name="again.service"' in ours.get().decode(), "the first look at the units")
         page = ours.get().decode().splitlines()
     theirs = node_exporter(systemd, tmp_path)
     wanted = ('name="web.service"', 'name="again.service"', "node_systemd_system_running ", "node_systemd_version{")
@@ -155,6 +158,6 @@ def node_exporter(systemd: RealSystemd, folder: Path) -> list[str]:
     bus = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={systemd.bus}"}
     with (
         peer_exporter(folder, "prometheus-node-exporter", *options, environment=bus) as address,
-        urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer,
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=10 * PATIENCE) as answer,
     ):
         return list(answer.read().decode().splitlines())

@@ -101,7 +101,7 @@ class Aggregator:
         self.process.send_signal(signal.SIGHUP)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=5 * PATIENCE) as answer:
             text = answer.read().decode()
             return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
 
@@ -119,7 +119,7 @@ class Aggregator:
 
     def _status(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=5 * PATIENCE) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code

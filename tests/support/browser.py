@@ -29,7 +29,8 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_START_SECONDS = 30.0
+_START_SECONDS = 30.0 * PATIENCE
+_ANSWER_SECONDS = 20.0 * PATIENCE
 
 
 class Tab:
@@ -44,7 +45,7 @@ class Tab:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
-            answer = await self._socket.receive_json(timeout=20)
+            answer = await self._socket.receive_json(timeout=_ANSWER_SECONDS)
             if answer.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(answer["params"]["exceptionDetails"])[:500])
             if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":

@@ -46,7 +46,7 @@ class Dockerd:
         """Ends it and its containers."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(30 * PATIENCE)
             self.process = None
 
     def docker(self, *words: str) -> str:
@@ -64,7 +64,7 @@ class Dockerd:
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}"}
         return subprocess.run(
-            ["docker", *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+            ["docker", *words], env=environment, capture_output=True, text=True, timeout=60 * PATIENCE, check=False
         )
 
     def make_image(self, busybox: str) -> None:

@@ -84,7 +84,7 @@ class FarCluster:
 
     def kill_exporter(self, at: int) -> None:
         self._exporters[at].send_signal(signal.SIGKILL)
-        self._exporters.pop(at).wait(10)
+        self._exporters.pop(at).wait(10 * PATIENCE)
 
     def pause_exporter(self, at: int) -> None:
         """It stands still, as on a board that swaps, until it may continue."""
@@ -134,7 +134,7 @@ class FarCluster:
             process.terminate()
         for process in self._exporters.values():
             try:
-                process.wait(10)
+                process.wait(10 * PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -38,7 +38,9 @@ def openmetrics(series: Data) -> str:
 def ask(base: str, path: str, **parameters: object) -> Any:
     """The answer of its API, whatever the status."""
     try:
-        with urllib.request.urlopen(f"{base}{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"{base}{path}?{urllib.parse.urlencode(parameters)}", timeout=10 * PATIENCE
+        ) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -59,7 +61,7 @@ def prometheus_holding(text: str, home: Path) -> Iterator[str]:
     (home / "data.om").write_text(text, encoding="utf-8")
     (home / "prometheus.yml").write_text("global: {}\n", encoding="utf-8")
     command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "data.om", "data"]
-    subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=60 * PATIENCE)
     port = free_port()
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -79,7 +81,7 @@ def prometheus_holding(text: str, home: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=20 * PATIENCE)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], base: str, log: Path) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import lacking, need
 
 SYSTEMD = Path("/usr/lib/systemd/systemd")
@@ -44,7 +45,7 @@ class RealSystemd:
 
     def systemctl(self, *words: str) -> str:
         command = ["nsenter", "-t", str(self._leader), "-a", "systemctl", "--no-pager", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=30 * PATIENCE, check=False).stdout
 
     def unit(self, name: str, service: str, unit: str = "") -> None:
         """Write a unit; its sections as text."""
@@ -117,7 +118,7 @@ def _booted(nspawn: str, tree: Path, network: str) -> Iterator[int]:
 def _leader(process: subprocess.Popen[bytes], log: Path) -> int:
     """The container's first process, as its host numbers it, once its bus is there."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * PATIENCE
     while process.poll() is None and time.monotonic() < end:
         for word in children.read_text().split():
             if Path(f"/proc/{word}/root/run/dbus/system_bus_socket").exists():

@@ -16,6 +16,7 @@ from typing import Any
 from config.yamlfile import dump
 from tests.acceptance.exporter_process import ROOT, ExporterProcess
 from tests.support import real_services
+from tests.support.machine import PATIENCE
 
 DEMO = ROOT / "deploy" / "demo"
 BOARD = DEMO / "boards" / "AGX0"
@@ -75,7 +76,7 @@ def whole_exporter(folder: Path, services: Mapping[str, Any], docker: Path, bus:
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(10 * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -83,7 +84,7 @@ def whole_exporter(folder: Path, services: Mapping[str, Any], docker: Path, bus:
 
 
 def _until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 20 * PATIENCE
     while True:
         try:
             with urllib.request.urlopen(f"{url}/-/healthy", timeout=1):
