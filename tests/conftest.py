@@ -23,6 +23,7 @@ collect_ignore = ["fixtures", "golden", "promql", "rules"]
 # machine allows, or what it costs, or that compare two looks at this machine.
 TIMED = (
     "tests/bench/",
+    "tests/acceptance/test_event_storm.py",
     "tests/acceptance/test_exporter_peers.py::test_every_series_of_node_exporter_on_this_machine",
     "tests/acceptance/test_exporter_second_opinion.py",
     "tests/acceptance/test_probes_real.py::test_redis_that_stops",

@@ -131,7 +131,9 @@ def test_cpu_of_a_busy_container_is_counted_and_throttled(here: Here) -> None:
 
 
 def test_out_of_memory(here: Here) -> None:
-    here.daemon.run("hungry", "--memory", "8m", "--", "sh", "-c", "x=$(tail -c 100000000 /dev/zero); exit 137")
+    # Docker does not hear of it when a container is out of memory before Docker has begun to watch it.
+    greedy = "sleep 1; x=$(tail -c 100000000 /dev/zero); exit 137"
+    here.daemon.run("hungry", "--memory", "8m", "--", "sh", "-c", greedy)
     page = here.until(lambda page: page.get('tierwatch_container_oom_killed{name="hungry"}') == 1, 10)
     assert page[of("hungry", "exited")] == 1
     assert page['container_oom_events_total{name="hungry"}'] == 1
