@@ -25,7 +25,7 @@ class Host:
         """Ships a version; returns the first word of what the script said."""
         self.shipped.write_text(text)
         command = ["sh", str(INSTALL / "conffile.sh"), str(self.shipped), str(self.installed), str(self.record)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert said.stderr == ""
         return (said.stdout.split() or [""])[0]
 
@@ -146,6 +146,6 @@ def test_an_environment_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [[], ["hubb"]])
 def test_a_role_must_be_named(words: list[str]) -> None:
     command = ["sh", str(INSTALL / "host.sh"), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "hub|node|docker|remove" in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -47,6 +46,11 @@ def statvfs_result(size: int = 1000, free: int = 400, available: int = 300) -> o
     return os.statvfs_result((4096, 4096, size, free, available, 100, 60, 60, 0, 255))
 
 
+# A deadline in seconds that no test reaches, however busy the machine is.
+FAR = 60.0
+# Where what hangs must be given up, each of these is tried, until one is long enough for this machine to do the rest.
+DEADLINES = (0.3, 1.0, 5.0, 20.0)
+
 EXAMPLE = Metric("tierwatch_example", "gauge", "An example.", ("name",))
 
 
@@ -71,24 +75,29 @@ class Hanging:
 
     def collect(self) -> Sequence[Family]:
         self.entered += 1
-        self.release.wait(30)
+        self.release.wait(2 * FAR)
         return [Family(EXAMPLE, [(("late",), 1.0)])]
 
 
-class Overlapping:
-    """A collector that takes 0.05 s and counts its calls, and how many of them ran at the same time."""
+class Stepped:
+    """A collector each of whose calls waits until the test lets it go on (``go``); counts its calls, and how many of
+    them ran at the same time."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.at_once = 0
+        self.go = threading.Semaphore(0)
         self._inside = 0
+        self._counting = threading.Lock()
 
     def collect(self) -> Sequence[Family]:
-        self.calls += 1
-        self._inside += 1
-        self.at_once = max(self.at_once, self._inside)
-        time.sleep(0.05)
-        self._inside -= 1
+        with self._counting:
+            self.calls += 1
+            self._inside += 1
+            self.at_once = max(self.at_once, self._inside)
+        self.go.acquire(timeout=FAR)
+        with self._counting:
+            self._inside -= 1
         return [Family(EXAMPLE, [(("a",), 1.0)])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +30,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_START_SECONDS = 30.0 * PATIENCE
-_ANSWER_SECONDS = 20.0 * PATIENCE
+_START_SECONDS = 20.0 * PATIENCE
 
 
 class Tab:
@@ -45,7 +45,7 @@ class Tab:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
-            answer = await self._socket.receive_json(timeout=_ANSWER_SECONDS)
+            answer = await self._socket.receive_json(timeout=20 * PATIENCE)
             if answer.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(answer["params"]["exceptionDetails"])[:500])
             if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":
@@ -102,13 +102,14 @@ async def browser() -> AsyncIterator[Tab]:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            # It leaves the folder of its own socket behind, wherever that is.
+            env={**os.environ, "TMPDIR": profile},
         )
         try:
             address = await _address(Path(profile) / "DevToolsActivePort", process)
             async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://{address}/json/list") as answer:
-                    pages = [page for page in await answer.json() if page["type"] == "page"]
-                async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                url = await _first_page(session, f"http://{address}/json/list")
+                async with session.ws_connect(url, max_msg_size=0) as socket:
                     tab = Tab(socket)
                     for domain in ("Page", "Runtime", "Log"):
                         await tab.command(f"{domain}.enable")
@@ -122,6 +123,17 @@ async def browser() -> AsyncIterator[Tab]:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+async def _first_page(session: aiohttp.ClientSession, targets: str) -> str:
+    """Where the tab that it opens by itself is spoken to; it is there a moment after the browser answers."""
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            async with session.get(targets) as answer:
+                for target in await answer.json():
+                    if target["type"] == "page":
+                        return str(target["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
 
 
 async def _address(file: Path, process: asyncio.subprocess.Process) -> str:

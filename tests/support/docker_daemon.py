@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.support.serving import Connections
+
 Fault = Literal["", "hang", "close", "garbage", "truncated", "endless", "503", "not-http"]
 
 
@@ -29,23 +31,19 @@ class DockerDaemon:
         """Who follows a container's log, by the name it was asked by, and what ends it."""
         self.queries: list[str] = []
         self._streams: set[asyncio.StreamWriter] = set()
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._connections = Connections(self._serve)
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+        self._server = await asyncio.start_unix_server(self._connections, str(self.path))
 
     async def stop(self) -> None:
         """As a daemon that is killed: every connection breaks."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._connections):
-                writer.close()
             self._server = None
-            for name in self.logs:
-                self.end(name)
+            await self._connections.cut()
         self.path.unlink(missing_ok=True)
-        await asyncio.sleep(0)
 
     def tell(self, action: str, container: str, **attributes: str) -> None:
         """One event to everybody who listens."""
@@ -62,7 +60,6 @@ class DockerDaemon:
         self.containers[container]["State"].update(state)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
         try:
             while request := await reader.readline():
                 while await reader.readline() not in (b"\r\n", b""):
@@ -72,12 +69,10 @@ class DockerDaemon:
                 self.asked.append(path)
                 if not await self._answer(path, writer):
                     break
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
             pass
         finally:
-            self._connections.discard(writer)
             self._streams.discard(writer)
-            writer.close()
 
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection stays open."""

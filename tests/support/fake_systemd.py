@@ -25,6 +25,7 @@ from jeepney import (
 )
 from jeepney.io.blocking import open_dbus_connection
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 
 NAME, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
@@ -75,8 +76,8 @@ class FakeSystemd:
         self.asked: dict[str, int] = {}
         self.before: Callable[[str, str], None] = lambda *_: None
         """Member of the call, and the property where it asks for one."""
-        self._bus = open_dbus_connection(address)
-        self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=5)
+        self._bus = open_dbus_connection(address, auth_timeout=5.0 * PATIENCE)
+        self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=5 * PATIENCE)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="fake systemd", daemon=True)
         self._thread.start()
@@ -85,9 +86,10 @@ class FakeSystemd:
         self.units[unit.name] = unit
         return unit
 
-    def tell(self, unit: FakeUnit) -> None:
-        """As PID 1 does: the unit's own interface with what changed."""
-        changed = {"ActiveState": ("s", unit.active), "SubState": ("s", unit.sub)}
+    def tell(self, unit: FakeUnit, active: str = "", sub: str = "") -> None:
+        """As PID 1 does: the unit's own interface with what changed; ``active`` and ``sub``: states that it had only
+        for a moment."""
+        changed = {"ActiveState": ("s", active or unit.active), "SubState": ("s", sub or unit.sub)}
         emitter = DBusAddress(unit.path, NAME, "org.freedesktop.DBus.Properties")
         self._bus.send(new_signal(emitter, "PropertiesChanged", "sa{sv}as", (f"{NAME}.Unit", changed, [])))
 
@@ -98,7 +100,7 @@ class FakeSystemd:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(5 * PATIENCE)
         self._bus.close()
 
     def _serve(self) -> None:
@@ -175,4 +177,4 @@ def private_bus(folder: Path) -> Iterator[str]:
         yield str(socket)
     finally:
         daemon.terminate()
-        daemon.communicate(timeout=5)
+        daemon.communicate(timeout=5 * PATIENCE)

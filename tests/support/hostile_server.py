@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+
+from tests.support.serving import Connections
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -46,22 +47,14 @@ async def hostile(
 ) -> AsyncIterator[HostileServer]:
     """A server on a free port of a loopback address. What still hangs at the end is cut."""
     server = HostileServer(behaviour, "http" if tls is None else "https")
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(server.serve(reader, writer))
-        tasks.add(task)
-
-    listener = await asyncio.start_server(accept, host, 0, ssl=tls)
+    connections = Connections(server.serve)
+    listener = await asyncio.start_server(connections, host, 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
     finally:
         listener.close()
-        for task in tasks:
-            task.cancel()
-        with contextlib.suppress(Exception):
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await connections.cut()
         await listener.wait_closed()
 
 

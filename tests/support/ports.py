@@ -10,7 +10,9 @@ from contextlib import closing
 from itertools import count
 
 # Below what the kernel gives to connections (32768 and up, net.ipv4.ip_local_port_range): a port that is free now is
-# not taken by somebody's connection before its server listens. Processes of one test run have a slice each.
+# not taken by somebody's connection before its server listens, nor kept by one that ended less than a minute ago
+# (TIME_WAIT of the side that connected, against which SO_REUSEADDR is no help). Processes of one test run have a slice
+# each.
 FIRST, SLICE, SLICES = 20_000, 1000, 12
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.support.ports import free_port
+from tests.support.serving import Connections
 
 
 class Relay:
@@ -17,43 +18,36 @@ class Relay:
         self.port = free_port()  # one that is still free while it is cut
         self._to = to
         self._server: asyncio.Server | None = None
-        self._ends: set[asyncio.StreamWriter] = set()
+        self._connections = Connections(self._carry)
 
     async def mend(self) -> None:
         """Connections are taken, always at the same port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._connections, "127.0.0.1", self.port)
 
     async def cut(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for end in list(self._ends):
-            end.transport.abort()
-        while self._ends:  # noqa: ASYNC110  # each end takes itself out
-            await asyncio.sleep(0.005)
+        await self._connections.cut()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._ends.add(writer)
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, here = await asyncio.open_connection("127.0.0.1", self._to)
         except OSError:
-            self._end(writer)
             return
-        self._ends.add(here)
-        await asyncio.gather(self._pass(reader, here), self._pass(there, writer))
-
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(OSError):
-                while data := await source.read(65536):
-                    target.write(data)
-                    await target.drain()
+            await asyncio.gather(_pass(reader, here), _pass(there, writer))
         finally:
-            self._end(target)
+            here.transport.abort()
 
-    def _end(self, writer: asyncio.StreamWriter) -> None:
-        self._ends.discard(writer)
-        writer.close()
+
+async def _pass(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Until the source ends; then the target does."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
 
 
 @asynccontextmanager

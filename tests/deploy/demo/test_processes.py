@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -32,7 +33,7 @@ async def test_a_program_that_ends_at_once_is_told_with_its_last_words(tmp_path:
     await running.start()
     async with aiohttp.ClientSession() as session:
         with pytest.raises(DemoError, match="no such node"):
-            await running.wait_up(session, 5)
+            await running.wait_up(session, 60)
 
 
 async def test_stop_ends_what_was_started_and_is_harmless_twice(tmp_path: Path) -> None:
@@ -60,5 +61,6 @@ async def test_a_program_that_ignores_the_request_to_end_is_killed(
     await running.start()
     while not ready.exists():
         assert running.alive
+        await asyncio.sleep(0.01)
     await running.stop()
     assert not running.alive

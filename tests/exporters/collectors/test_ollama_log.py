@@ -11,6 +11,7 @@ from exporters.collector import NoData
 from exporters.collectors.ollama_log import MAX_CODES, OllamaRequests
 from exporters.sources.docker_engine import Engine
 from exporters.sources.docker_logs import LogFollower
+from tests.exporters.support import FAR
 from tests.support.docker_daemon import DockerDaemon, container, daemon
 
 NOW = 1_795_000_000.5
@@ -32,7 +33,7 @@ class Followed:
         self.follower = follower
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(FAR):
             while not true():  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
 

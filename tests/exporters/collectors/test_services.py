@@ -19,7 +19,7 @@ from exporters.registry import build
 from exporters.wanted import WantedProbe, WantedService
 from tests.exporters.probes.servers import PgSpeaker, RedisSpeaker, Web, error, recorded_info, running
 from tests.exporters.probes.support import probe, wanted
-from tests.exporters.support import NOW, samples, settings
+from tests.exporters.support import FAR, NOW, samples, settings
 
 PACE = Pace(5.0, 2.0, 0.0)
 
@@ -70,8 +70,8 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "probes"]
 
 
-def within(seconds: float, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + FAR
     while not condition():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)
@@ -81,7 +81,7 @@ async def test_a_node_with_services_begins_and_ends(tmp_path: Path) -> None:
     cleanups: list[Callable[[], None]] = []
     changes: list[str] = []
     async with running(RedisSpeaker(recorded_info())) as server:
-        there = WantedProbe("it", "redis", ("127.0.0.1",), server.port)
+        there = WantedProbe("it", "redis", ("127.0.0.1",), server.port, timeout=FAR)
         gone = WantedProbe("gone", "redis", ("127.0.0.1",), 1, grace=0.0)
         base = settings("vm")
         services = tuple(WantedService(one.service, one.kind, one.port, probe=one) for one in (there, gone))
@@ -91,8 +91,8 @@ async def test_a_node_with_services_begins_and_ends(tmp_path: Path) -> None:
         def state(service: str, name: str) -> bool:
             return samples(collector.collect())["tierwatch_service_state", service, "redis", name] == 1.0
 
-        await asyncio.to_thread(within, 5, lambda: state("it", "up") and state("gone", "down"))
-        assert changes == ["service"]
+        await asyncio.to_thread(wait_for, lambda: state("it", "up") and state("gone", "down"))
+        assert set(changes) == {"service"}
         assert threads() == ["probes"]
         for cleanup in cleanups:
             await asyncio.to_thread(cleanup)
@@ -129,15 +129,15 @@ async def test_no_password_leaves(
         login = {"user": "me", "password_file": str(tmp_path / "password")}
         from_env = {"user": "me", "password_env": "ITS_PASSWORD"}
         told_to = [
-            wanted("redis", one.port, service="a", **login),
-            wanted("redis", one.port, service="b", **from_env),
-            wanted("postgresql", two.port, service="c", **login),
-            wanted("http", three.port, service="d", **login),
-            wanted("sonarqube", three.port, service="e", password_file=str(tmp_path / "password")),
+            wanted("redis", one.port, service="a", timeout=FAR, **login),
+            wanted("redis", one.port, service="b", timeout=FAR, **from_env),
+            wanted("postgresql", two.port, service="c", timeout=FAR, **login),
+            wanted("http", three.port, service="d", timeout=FAR, **login),
+            wanted("sonarqube", three.port, service="e", timeout=FAR, password_file=str(tmp_path / "password")),
         ]
         probes = Probes(told_to, lambda: None)
         probes.start()
-        await asyncio.to_thread(within, 5, lambda: all(watch.result for watch in probes.watches))
+        await asyncio.to_thread(wait_for, lambda: all(watch.result for watch in probes.watches))
         page = Renderer().render(tell(probes.watches, time.monotonic(), lambda: NOW)).decode()
         await asyncio.to_thread(probes.stop)
     assert "tierwatch_service_state" in page

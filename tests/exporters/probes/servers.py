@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+from tests.support.serving import Connections
+
 RECORDED = Path(__file__).resolve().parents[2] / "fixtures" / "services"
 Fault = Literal["", "hang", "close", "half", "slow", "garbage", "503", "truncated"]
 # Reads one request, gives the answer; None ends the connection.
@@ -81,11 +83,6 @@ class FakeServer:
             await asyncio.sleep(0.01)
         return False
 
-    def finish(self) -> None:
-        """End every connection after what was written."""
-        for writer in self.writers:
-            writer.close()
-
     def drop(self) -> None:
         """End every connection, as a service does that stops."""
         for writer in self.writers:
@@ -95,20 +92,14 @@ class FakeServer:
 @asynccontextmanager
 async def running(speaker: Callable[[], Exchange]) -> AsyncIterator[FakeServer]:
     server = FakeServer(speaker)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.get_running_loop().create_task(server.serve(reader, writer)))
-
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    connections = Connections(server.serve)
+    listener = await asyncio.start_server(connections, "127.0.0.1", 0)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
     finally:
         listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await connections.cut()
         await listener.wait_closed()
 
 

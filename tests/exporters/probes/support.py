@@ -10,6 +10,11 @@ from exporters.probes.table import make
 from exporters.probes.verdict import Verdict
 from exporters.wanted import WantedProbe
 
+# Seconds that a check may take which has an answer: more than any machine needs.
+LONG = 60.0
+# Seconds after which a check without an answer is given up: what it waits for never comes.
+SHORT = 0.2
+
 
 def wanted(kind: str, port: int, **more: Any) -> WantedProbe:
     return WantedProbe(**{"service": "it", "kind": kind, "addresses": ("127.0.0.1",), "port": port, **more})

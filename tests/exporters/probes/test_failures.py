@@ -24,9 +24,8 @@ from tests.exporters.probes.servers import (
     recorded_info,
     running,
 )
-from tests.exporters.probes.support import probe
+from tests.exporters.probes.support import LONG, SHORT, probe
 
-PATIENCE = 0.2
 # Every service that is asked over a connection, with all that it needs to be up.
 WEB: Mapping[str, Mapping[str, Page]] = {
     "nginx": {"/": Page("<html>")},
@@ -78,6 +77,13 @@ ANYWHERE: Mapping[Fault, tuple[State, Reason]] = {
     "slow": (State.DOWN, Reason.TIMEOUT),
     "garbage": (State.DOWN, Reason.GARBAGE),
 }
+
+
+def patience_with(fault: Fault) -> float:
+    """Who says nothing, or not all, in time is given up soon; all others are waited for."""
+    return SHORT if fault in ("hang", "slow") else LONG
+
+
 # What a bare 503 and a body cut in half mean is for each protocol to say.
 UNAVAILABLE = {
     "nginx": (State.DEGRADED, Reason.BACKEND),
@@ -99,7 +105,7 @@ async def test_up(name: str) -> None:
     async with running(peer.speaker) as server:
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
         for _ in range(3):
-            verdict = await outcome(asked, 2.0)
+            verdict = await outcome(asked, LONG)
             assert (verdict.state, verdict.reason) == (State.UP, None), name
         assert server.accepted == 1, "a connection is kept"
         asked.close()
@@ -113,11 +119,11 @@ async def test_failures_of_the_connection(name: str, fault: Fault) -> None:
     async with running(peer.speaker) as server:
         server.fault = fault
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
-        verdict = await outcome(asked, PATIENCE)
+        verdict = await outcome(asked, patience_with(fault))
         assert (verdict.state, verdict.reason) == ANYWHERE[fault]
         assert await server.empty(), "the connection was given up and is still held"
         server.fault = ""
-        assert (await outcome(asked, 2.0)).state is State.UP, "it is back and not seen"
+        assert (await outcome(asked, LONG)).state is State.UP, "it is back and not seen"
         asked.close()
     assert len(asyncio.all_tasks()) == 1
 
@@ -129,9 +135,9 @@ async def test_failures_of_a_kept_connection(name: str, fault: Fault) -> None:
     peer = peer_of(name)
     async with running(peer.speaker) as server:
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
-        assert (await outcome(asked, 2.0)).state is State.UP
+        assert (await outcome(asked, LONG)).state is State.UP
         server.fault, server.after = fault, server.answers
-        verdict = await outcome(asked, PATIENCE)
+        verdict = await outcome(asked, patience_with(fault))
         assert (verdict.state, verdict.reason) == ANYWHERE[fault]
         assert await server.empty()
 
@@ -142,7 +148,7 @@ async def test_a_connection_that_was_ended_while_idle_is_no_fault(name: str) -> 
     async with running(peer.speaker) as server:
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
         for _ in range(3):
-            assert (await outcome(asked, 2.0)).state is State.UP
+            assert (await outcome(asked, LONG)).state is State.UP
             server.drop()
             await asyncio.sleep(0.01)
         asked.close()
@@ -156,7 +162,7 @@ async def test_503(name: str) -> None:
     peer.web.fault = "503"
     async with running(peer.speaker) as server:
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         assert (verdict.state, verdict.reason) == UNAVAILABLE.get(name, (State.DOWN, Reason.HTTP_STATUS))
         asked.close()
         assert await server.empty()
@@ -169,7 +175,7 @@ async def test_bodies_cut_in_half(name: str) -> None:
     peer.web.fault = "truncated"
     async with running(peer.speaker) as server:
         asked = probe(name.partition(" ")[0], server.port, **peer.more)
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         assert (verdict.state, verdict.reason) == CUT.get(name, (State.DOWN, Reason.UNEXPECTED))
         asked.close()
 
@@ -180,7 +186,7 @@ async def test_json_of_another_shape(name: str, answer: str) -> None:
     web = Web(dict.fromkeys(WEB[name], Page(answer)))
     async with running(web) as server:
         asked = probe(name, server.port)
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         if not (name == "jupyterhub" and "version" in answer):
             assert (verdict.state, verdict.reason) == (State.DOWN, Reason.UNEXPECTED)
         asked.close()
@@ -191,7 +197,7 @@ async def test_nobody_listens(name: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         asked = probe(name.partition(" ")[0], held.getsockname()[1], **MORE.get(name, {}))
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
     assert (verdict.state, verdict.reason) == (State.DOWN, Reason.REFUSED)
 
 
@@ -200,7 +206,7 @@ async def test_tls_where_there_is_none(name: str) -> None:
     async with running(Web({})) as server:
         server.fault = "garbage"
         asked = probe(name, server.port, tls=True)
-        verdict = await outcome(asked, PATIENCE)
+        verdict = await outcome(asked, SHORT)
         assert verdict.state is State.DOWN
         assert verdict.reason in (Reason.TLS, Reason.TIMEOUT, Reason.CLOSED)
         assert await server.empty()

@@ -13,7 +13,7 @@ from exporters.catalog import services as catalog
 from exporters.probes import files
 from exporters.probes.verdict import Reason, State, Verdict, unknown
 from exporters.probes.watch import outcome
-from tests.exporters.probes.support import figure, probe
+from tests.exporters.probes.support import LONG, figure, probe
 
 NOW = 1_795_000_000.0
 DAY = 86400.0
@@ -32,7 +32,7 @@ def write(path: Path, age: float, size: int = 1000) -> Path:
 
 
 async def ask(folder: Path, kind: str = "backup-coordination", **more: Any) -> Verdict:
-    return await outcome(probe(kind, 0, **{"files": (f"{folder}/*.dump",), **more}), 3.0)
+    return await outcome(probe(kind, 0, **{"files": (f"{folder}/*.dump",), **more}), LONG)
 
 
 async def test_a_fresh_backup(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ async def test_a_folder_that_is_stuck_keeps_one_thread_and_nothing_else(monkeypa
 
     def stuck(pattern: str) -> files.Found:
         entered.append(pattern)
-        release.wait(10)
+        release.wait(LONG)
         return files.Found(((NOW, 1),))
 
     monkeypatch.setattr(files, "look", stuck)
@@ -95,9 +95,13 @@ async def test_a_folder_that_is_stuck_keeps_one_thread_and_nothing_else(monkeypa
     for _ in range(3):
         verdict = await outcome(asked, 0.05)
         assert (verdict.state, verdict.reason) == (State.DOWN, Reason.TIMEOUT)
+    async with asyncio.timeout(LONG):
+        while not entered:  # noqa: ASYNC110  # its thread tells nobody that it has begun
+            await asyncio.sleep(0.005)
+    assert (await outcome(asked, 0.05)).reason is Reason.TIMEOUT
     assert len(entered) == 1
     release.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         while (verdict := await outcome(asked, 0.5)).state is not State.UP:
             pass
     assert len(entered) <= 2

@@ -11,6 +11,7 @@ import struct
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,8 +22,9 @@ from exporters.probes import certificate, dns, icmp, ping
 from exporters.probes.icmp import Echoes
 from exporters.probes.verdict import Reason, State, Unwell, unknown
 from exporters.probes.watch import outcome
-from tests.exporters.probes.support import figure, probe, wanted
+from tests.exporters.probes.support import LONG, SHORT, figure, probe, wanted
 from tests.support.ports import free_port
+from tests.support.serving import Connections
 
 # DNS
 
@@ -74,7 +76,8 @@ async def name_server(protocol: FakeDns, port: int = 0) -> AsyncIterator[int]:
 async def test_dns(protocol: FakeDns, state: State, reason: Reason | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.randbelow", lambda _: 4711)
     async with name_server(protocol) as port:
-        verdict = await outcome(probe("dns", port, query="example.org"), 0.3)
+        patience = SHORT if reason is Reason.TIMEOUT else LONG
+        verdict = await outcome(probe("dns", port, query="example.org"), patience)
     assert (verdict.state, verdict.reason) == (state, reason)
     assert b"\x07example\x03org\x00\x00\x01\x00\x01" in protocol.questions[0]
 
@@ -83,7 +86,7 @@ async def test_a_lost_question_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(dns, "AGAIN", 0.05)
     protocol = FakeDns(silent=2)
     async with name_server(protocol) as port:
-        assert (await outcome(probe("dns", port, query="example.org"), 2.0)).state is State.UP
+        assert (await outcome(probe("dns", port, query="example.org"), LONG)).state is State.UP
     assert len(protocol.questions) == 3
 
 
@@ -94,13 +97,14 @@ async def test_a_cut_answer_is_asked_for_over_tcp() -> None:
         answer = question[:2] + struct.pack("!5H", 0x8180, 1, 40, 0, 0) + question[12:]
         writer.write(struct.pack("!H", len(answer)) + answer)
         await writer.drain()
-        writer.close()
 
+    connections = Connections(serve)
     # Both have one port: the kernel would give one that is free for datagrams alone.
     async with name_server(FakeDns(flags=0x8380), free_port()) as port:
-        server = await asyncio.start_server(serve, "127.0.0.1", port)
-        verdict = await outcome(probe("dns", port, query="example.org"), 2.0)
+        server = await asyncio.start_server(connections, "127.0.0.1", port)
+        verdict = await outcome(probe("dns", port, query="example.org"), LONG)
         server.close()
+        await connections.cut()
         await server.wait_closed()
     assert figure(verdict, catalog.DNS_ANSWERS) == 40.0
 
@@ -123,11 +127,13 @@ def may_ping() -> bool:
 
 
 @pytest.mark.skipif(not may_ping(), reason="this machine grants neither kind of ICMP socket")
-async def test_echoes_of_this_machine() -> None:
-    echoes = await icmp.ping("127.0.0.1", count=3, gap=0.01)
+async def test_echoes_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = partial(icmp.ping, wait=LONG)
+    echoes = await patient("127.0.0.1", count=3, gap=0.01)
     assert len(echoes.times) == 3
     assert echoes.loss == 0
-    verdict = await outcome(probe("ping", 0), 3.0)
+    monkeypatch.setattr(ping, "ping", patient)
+    verdict = await outcome(probe("ping", 0), LONG)
     assert verdict.state is State.UP
     assert figure(verdict, catalog.ICMP_LOSS, "127.0.0.1") == 0.0
 
@@ -149,7 +155,7 @@ async def test_where_pings_are_not_permitted(monkeypatch: pytest.MonkeyPatch) ->
         raise PermissionError
 
     monkeypatch.setattr("socket.socket", refuse)
-    verdict = await outcome(probe("ping", 0), 3.0)
+    verdict = await outcome(probe("ping", 0), LONG)
     assert (verdict.state, verdict.reason) == (State.UNKNOWN, Reason.NOT_PERMITTED)
 
 
@@ -179,7 +185,7 @@ async def test_ways_out(
     received: dict[str, int], expected: tuple[State, Reason | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     echoing(monkeypatch, **received)
-    verdict = await outcome(probe("wan", 0, hosts={"a": "10.0.0.1", "b": "10.0.0.2"}), 3.0)
+    verdict = await outcome(probe("wan", 0, hosts={"a": "10.0.0.1", "b": "10.0.0.2"}), LONG)
     assert (verdict.state, verdict.reason) == expected
 
 
@@ -201,17 +207,17 @@ async def test_the_router(
     echoing(monkeypatch, h1=echoes)
     async with name_server(FakeDns(flags=flags)) as port:
         monkeypatch.setattr(dns, "PORT", port)
-        verdict = await outcome(probe("router", 0, query="example.org"), 3.0)
+        verdict = await outcome(probe("router", 0, query="example.org"), LONG)
     assert (verdict.state, verdict.reason) == expected
 
 
 async def test_who_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
     echoing(monkeypatch, h1=5, h2=0)
-    verdict = await outcome(probe("network-utilities", 0, hosts={"printer": "10.0.0.1", "tv": "10.0.0.2"}), 3.0)
+    verdict = await outcome(probe("network-utilities", 0, hosts={"printer": "10.0.0.1", "tv": "10.0.0.2"}), LONG)
     assert verdict.state is State.UP
     assert figure(verdict, catalog.HOST_PRESENT, "printer") == 1.0
     assert figure(verdict, catalog.HOST_PRESENT, "tv") == 0.0
-    verdict = await outcome(probe("network-utilities", 0, hosts={"tv": "10.0.0.2"}), 3.0)
+    verdict = await outcome(probe("network-utilities", 0, hosts={"tv": "10.0.0.2"}), LONG)
     assert verdict.state is State.UP, "everything may be switched off at night"
 
 
@@ -254,16 +260,15 @@ async def tls_server(key: Path, cert: Path) -> AsyncIterator[int]:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         except OSError:
             pass
-        finally:
-            writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    connections = Connections(serve)
+    server = await asyncio.start_server(connections, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await connections.cut()
         await server.wait_closed()
-        await asyncio.sleep(0.05)
 
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not on this machine")
@@ -275,7 +280,7 @@ async def test_a_self_signed_certificate_is_read(today: tuple[Path, Path]) -> No
     async with tls_server(*today) as port:
         for kind in ("tls", "http", "tcp"):
             asked = probe(kind, port, tls=True)
-            verdict = await outcome(asked, 3.0)
+            verdict = await outcome(asked, LONG)
             assert (verdict.state, verdict.reason) == (State.UP, None), kind
             assert figure(verdict, catalog.CERTIFICATE_EXPIRY) == ends
             assert figure(verdict, catalog.HTTP_PHASES, "tls") is not None
@@ -290,7 +295,7 @@ async def test_a_certificate_out_of_its_time(
     monkeypatch.setattr(certificate, "now", lambda: now)
     async with tls_server(*today) as port:
         asked = probe("http", port, tls=True)
-        verdict = await outcome(asked, 3.0)
+        verdict = await outcome(asked, LONG)
         assert (verdict.state, verdict.reason) == (State.DEGRADED, Reason.CERTIFICATE)
         asked.close()
 

@@ -10,7 +10,7 @@ from exporters.probes.pg_scram import Scram, ScramFailed
 from exporters.probes.verdict import Reason, State, Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.servers import READY, STATISTICS, PgSpeaker, error, message, rows, running
-from tests.exporters.probes.support import figure, probe
+from tests.exporters.probes.support import LONG, figure, probe
 
 SASL = message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")
 
@@ -18,7 +18,7 @@ SASL = message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")
 async def ask(speaker: PgSpeaker, **more: object) -> Verdict:
     async with running(speaker) as server:
         asked = probe("postgresql", server.port, **more)
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         asked.close()
         assert await server.empty()
         return verdict
@@ -98,9 +98,9 @@ async def test_a_query_that_fails_is_told_and_the_session_goes_on() -> None:
     speaker = PgSpeaker(statistics=error("42501") + READY)
     async with running(speaker) as server:
         asked = probe("postgresql", server.port, user="monitor")
-        assert (await outcome(asked, 2.0)).reason is Reason.UNEXPECTED
+        assert (await outcome(asked, LONG)).reason is Reason.UNEXPECTED
         speaker.statistics = STATISTICS
-        assert (await outcome(asked, 2.0)).state is State.UP
+        assert (await outcome(asked, LONG)).state is State.UP
         asked.close()
 
 

@@ -10,7 +10,7 @@ from exporters.probes.redis import command, parse_info, trouble
 from exporters.probes.verdict import Reason, State, Unwell, Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.servers import RedisSpeaker, recorded_info, running
-from tests.exporters.probes.support import figure, probe
+from tests.exporters.probes.support import LONG, figure, probe
 
 UP = (State.UP, None)
 
@@ -18,7 +18,7 @@ UP = (State.UP, None)
 async def ask(speaker: RedisSpeaker, **more: object) -> Verdict:
     async with running(speaker) as server:
         asked = probe("redis", server.port, **more)
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         asked.close()
         return verdict
 

@@ -14,7 +14,7 @@ from exporters.probes import comfyui, kong
 from exporters.probes.verdict import Reason, State, Verdict
 from exporters.probes.watch import outcome
 from tests.exporters.probes.servers import RECORDED, Page, Web, page, recorded, running
-from tests.exporters.probes.support import figure, probe
+from tests.exporters.probes.support import LONG, figure, probe
 from tests.support.ports import free_port
 
 UP, DEGRADED, DOWN = State.UP, State.DEGRADED, State.DOWN
@@ -25,7 +25,7 @@ async def ask(kind: str, pages: Mapping[str, Page] | Web, times: int = 1, **more
     async with running(web) as server:
         asked = probe(kind, server.port, **more)
         for _ in range(times):
-            verdict = await outcome(asked, 2.0)
+            verdict = await outcome(asked, LONG)
         asked.close()
         return verdict
 
@@ -57,10 +57,10 @@ async def test_nginx_that_drops_connections() -> None:
     web = Web({"/s": recorded("nginx_stub_status.txt")})
     async with running(web) as server:
         asked = probe("nginx", server.port, path="/s")
-        assert (await outcome(asked, 2.0)).state is UP
+        assert (await outcome(asked, LONG)).state is UP
         web.pages["/s"] = Page(web.pages["/s"].body.replace(b"16630948 16630948", b"16630999 16630950"))
-        assert (await outcome(asked, 2.0)).reason is Reason.DROPPING
-        assert (await outcome(asked, 2.0)).state is UP, "it was once"
+        assert (await outcome(asked, LONG)).reason is Reason.DROPPING
+        assert (await outcome(asked, LONG)).state is UP, "it was once"
         asked.close()
 
 
@@ -109,7 +109,7 @@ def kong_pages(**health: str) -> dict[str, Page]:
 async def with_admin(pages: dict[str, Page]) -> Verdict:
     async with running(Web(pages)) as server:
         asked = probe("kong", server.port, ports={"admin": server.port})
-        verdict = await outcome(asked, 2.0)
+        verdict = await outcome(asked, LONG)
         asked.close()
         assert await server.empty()
         return verdict
@@ -137,9 +137,9 @@ async def test_kong_whose_status_api_is_off() -> None:
     closed = free_port()
     async with running(Web({**kong_pages(a="HEALTHY"), "/status": page(status)})) as server:
         asked = probe("kong", closed, ports={"admin": server.port, "status": closed})
-        assert (await outcome(asked, 2.0)).state is UP
+        assert (await outcome(asked, LONG)).state is UP
         asked.close()
-    assert (await outcome(probe("kong", closed), 2.0)).reason is Reason.REFUSED
+    assert (await outcome(probe("kong", closed), LONG)).reason is Reason.REFUSED
 
 
 def test_kong_words() -> None:
@@ -277,7 +277,7 @@ async def test_ollama_models_that_push_out_one_another_are_counted() -> None:
         counts = []
         for names in (("a",), ("a", "b"), ("b",), ("a",), (), ("a",)):
             web.pages.update(loaded(*names))
-            counts.append(figure(await outcome(asked, 2.0), catalog.OLLAMA_LOADS))
+            counts.append(figure(await outcome(asked, LONG), catalog.OLLAMA_LOADS))
         asked.close()
     assert counts == [0, 1, 1, 2, 2, 3], "what was there at first was loaded before"
 

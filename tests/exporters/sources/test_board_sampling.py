@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters.sources.board_sampling import Ticker, Window, WindowReading
+from tests.exporters.support import FAR
 
 
 def test_a_window_covers_the_time_since_the_last_read() -> None:
@@ -79,7 +80,7 @@ def test_a_ticker_goes_on_after_an_error_and_tells_it_once(caplog: pytest.LogCap
     with caplog.at_level(logging.ERROR):
         ticker.start()
         ticker.start()
-        assert enough.wait(5)
+        assert enough.wait(FAR)
         ticker.stop()
     assert ticks == sorted(ticks)
     assert [record.message for record in caplog.records] == ["test: sampling failed"]

@@ -11,21 +11,24 @@ from exporters.sources import docker_watch
 from exporters.sources.docker_answers import Container, Listed
 from exporters.sources.docker_engine import Engine, EngineFailed
 from exporters.sources.docker_watch import RETENTION, ContainerWatch, View
+from tests.exporters.support import FAR
 from tests.support.docker_daemon import DockerDaemon, container, daemon
 
 NOW = 1_795_435_000.0
+# Seconds after which a daemon is given up that never answers.
+SOON = 0.3
 ENDED = "2026-11-23T11:00:00Z"
 
 
 class World:
     """A daemon, a watch on it, and what was published each time something was told to have changed."""
 
-    def __init__(self, running: DockerDaemon, poll: float) -> None:
+    def __init__(self, running: DockerDaemon, poll: float, patience: float = FAR) -> None:
         self.daemon = running
         self.clock = 100.0
         self.told: list[View] = []
         self._more = asyncio.Event()
-        engine = Engine(str(running.path), short=0.3, long=0.6)
+        engine = Engine(str(running.path), short=patience, long=2 * patience)
         self.watch = ContainerWatch(
             engine,
             self._changed,
@@ -43,11 +46,17 @@ class World:
 
     async def until(self, seen: Callable[[View], bool]) -> View:
         """The first view that was told of and is so."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(FAR):
             while not (self.told and seen(self.told[-1])):
                 self._more.clear()
                 await self._more.wait()
         return self.told[-1]
+
+    async def settles(self, condition: Callable[[], bool]) -> None:
+        """Until something is so that nobody is told of."""
+        async with asyncio.timeout(FAR):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     def kill(self, name: str, code: int = 137, **state: object) -> None:
         """As docker tells it when the process was killed."""
@@ -57,9 +66,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(path: Path, *names: str, poll: float = 60.0) -> AsyncIterator[World]:
+async def world(path: Path, *names: str, poll: float = 3600.0, patience: float = FAR) -> AsyncIterator[World]:
+    """``poll``: seconds between two lists; ``patience``: until a daemon that does not answer is given up."""
     async with daemon(path / "s", *(container(name) for name in names)) as running:
-        made = World(running, poll)
+        made = World(running, poll, patience)
         made.watch.start()
         try:
             await made.until(lambda view: not view.reason)
@@ -135,11 +145,7 @@ async def test_a_removed_container_is_told_of_for_a_while(tmp_path: Path) -> Non
         assert set(view.known) == {"db"}
         assert (view.gone["web"].container.exit_code, view.gone["web"].container.state) == (9, "exited")
         here.clock += RETENTION
-        for _ in range(500):
-            if not here.watch.view.gone:
-                return
-            await asyncio.sleep(0.01)
-        pytest.fail("it is told of for ever")
+        await here.settles(lambda: not here.watch.view.gone)
 
 
 async def test_a_wanted_container_that_was_removed_is_told_of_until_there_is_another(tmp_path: Path) -> None:
@@ -153,11 +159,7 @@ async def test_a_wanted_container_that_was_removed_is_told_of_until_there_is_ano
         view = await here.until(lambda view: {"wanted", "other"} <= view.gone.keys())
         assert view.gone["wanted"].run_ooms == 1
         here.clock += 10 * RETENTION
-        for _ in range(500):
-            if set(here.watch.view.gone) == {"wanted"}:
-                return
-            await asyncio.sleep(0.01)
-        pytest.fail("the other is told of for ever")
+        await here.settles(lambda: set(here.watch.view.gone) == {"wanted"})
 
 
 async def test_a_job_that_was_done_and_removed_is_forgotten_at_once(tmp_path: Path) -> None:
@@ -209,7 +211,7 @@ async def test_a_daemon_that_goes_and_comes_back(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_hangs(tmp_path: Path) -> None:
-    async with world(tmp_path, "web", poll=0.05) as here:
+    async with world(tmp_path, "web", poll=0.05, patience=SOON) as here:
         here.daemon.fault["/containers/json"] = "hang"
         view = await here.until(lambda view: view.reason == "timeout")
         answered = view.answered
@@ -227,7 +229,7 @@ async def test_events_that_nobody_sent_are_found_by_looking(tmp_path: Path) -> N
 
 
 async def test_one_container_that_does_not_answer_costs_only_its_details(tmp_path: Path) -> None:
-    async with world(tmp_path, "web", "db") as here:
+    async with world(tmp_path, "web", "db", patience=SOON) as here:
         here.daemon.fault[f"/containers/{container('web')['Id']}/json"] = "hang"
         here.kill("web", 4)
         here.kill("db", 5)
@@ -240,7 +242,7 @@ async def test_one_container_that_does_not_answer_costs_only_its_details(tmp_pat
 async def test_a_container_that_never_answered_is_known_from_the_list(tmp_path: Path) -> None:
     async with daemon(tmp_path / "s", container("web")) as running:
         running.fault[f"/containers/{container('web')['Id']}/json"] = "hang"
-        here = World(running, 60.0)
+        here = World(running, 3600.0, SOON)
         here.watch.start()
         try:
             view = await here.until(lambda view: not view.reason)
@@ -332,11 +334,7 @@ async def test_nothing_is_kept_of_containers_that_nobody_lists(tmp_path: Path) -
         for number in range(50):
             here.daemon.tell("oom", f"{number:064x}")
         await here.until(lambda view: view.events == 50)
-        for _ in range(100):
-            if not here.watch._last_oom and not here.watch._run_ooms:
-                return
-            await asyncio.sleep(0.02)
-        pytest.fail("it grows with every container that ever was")
+        await here.settles(lambda: not here.watch._last_oom and not here.watch._run_ooms)
 
 
 async def test_it_can_be_ended_from_another_thread(tmp_path: Path) -> None:

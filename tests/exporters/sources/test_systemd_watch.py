@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from exporters.sources import system_bus, systemd_bus, systemd_watch
 from exporters.sources.system_bus import Answer
 from exporters.sources.systemd import MAX_TIMERS, Reading, SystemdError, Unit
 from exporters.sources.systemd_bus import BusUnits, unescape
-from exporters.sources.systemd_watch import UnitWatch
+from exporters.sources.systemd_watch import LEAST_SECONDS, POLL_SECONDS, UnitWatch
+from tests.exporters.support import FAR
 from tests.support.fake_systemd import MAX, FakeSystemd, FakeUnit, private_bus, service
 
 
@@ -49,15 +51,15 @@ def watching(bus: str, *wanted: str) -> Iterator[tuple[UnitWatch, list[float]]]:
         watch.stop()
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + FAR
     while not condition():
         assert time.monotonic() < end, "not in time"
         time.sleep(0.005)
 
 
 def reading(watch: UnitWatch) -> Reading:
-    found = watch.latest(5.0)
+    found = watch.latest(FAR)
     assert found is not None, watch.fault
     return found
 
@@ -101,7 +103,7 @@ def test_a_signal_is_read_at_once_and_makes_one_event(bus: str, systemd: FakeSys
         for _ in range(5):
             systemd.tell(web)
         until(lambda: events != [])
-        assert events[0] - begun < 0.5
+        assert events[0] - begun < POLL_SECONDS / 2, "told, not found by asking"
         now = unit(watch, "web.service")
         assert now is not None
         assert (now.active, now.details.result) == ("failed", "signal")
@@ -114,13 +116,11 @@ def test_a_crash_loop_that_nobody_named_is_seen_and_kept_for_a_while(bus: str, s
     with watching(bus) as (watch, events):
         assert reading(watch).units == ()
         for count in range(1, 4):
-            loop.active, loop.sub, loop.properties["NRestarts"] = "activating", "auto-restart", ("u", count)
-            systemd.tell(loop)
             # It starts again before anybody could have looked.
-            loop.active, loop.sub = "active", "running"
+            loop.properties["NRestarts"] = ("u", count)
+            systemd.tell(loop, "activating", "auto-restart")
             systemd.tell(loop)
-            until(lambda count=count: restarts(watch, "loop.service") == count)  # type: ignore[misc]
-        assert len(events) == 3
+            until(lambda count=count: restarts(watch, "loop.service") == len(events) == count)  # type: ignore[misc]
 
 
 def once(systemd: FakeSystemd, member: str, name: str, do: Callable[[], None]) -> None:
@@ -237,12 +237,14 @@ def test_a_storm_is_few_readings_and_the_last_state_is_seen(bus: str, systemd: F
     with watching(bus, "web.service") as (watch, _):
         reading(watch)
         before = systemd.asked["ListUnitsByNames"]
+        begun = time.monotonic()
         for count in range(1000):
             web.properties["NRestarts"] = ("u", count)
             systemd.tell(web)
             time.sleep(0.0005)
         until(lambda: restarts(watch, "web.service") == 999)
-        assert systemd.asked["ListUnitsByNames"] - before <= 25
+        took = time.monotonic() - begun
+        assert systemd.asked["ListUnitsByNames"] - before <= took / LEAST_SECONDS + took / POLL_SECONDS + 3
 
 
 def test_what_no_signal_told_is_found_by_asking(
@@ -300,18 +302,20 @@ def test_what_is_no_bus_is_an_error_within_a_time(
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.recv(1024)
-                connection.sendall(answer)
-                while answer and connection.recv(1024):
-                    pass
+                # Who hangs up with something unread resets the connection.
+                with suppress(ConnectionError):
+                    connection.recv(1024)
+                    connection.sendall(answer)
+                    while answer and connection.recv(1024):
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()
         begun = time.monotonic()
         with pytest.raises(SystemdError):
             BusUnits(path, ())
-        assert time.monotonic() - begun < 2
-        thread.join(5)
+        assert time.monotonic() - begun < FAR / 2
+        thread.join(FAR)
 
 
 def test_timers_are_bounded(bus: str, systemd: FakeSystemd) -> None:
@@ -329,6 +333,7 @@ def test_names_in_paths() -> None:
 
 
 def test_the_watch_leaves_no_file_open(bus: str, systemd: FakeSystemd) -> None:
+    gc.collect()  # what earlier tests have left is not closed meanwhile
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         with watching(bus) as (watch, _):
