@@ -136,7 +136,8 @@ def test_out_of_memory(here: Here) -> None:
     here.daemon.run("hungry", "--memory", "8m", "--", "sh", "-c", greedy)
     page = here.until(lambda page: page.get('tierwatch_container_oom_killed{name="hungry"}') == 1, 10)
     assert page[of("hungry", "exited")] == 1
-    assert page['container_oom_events_total{name="hungry"}'] == 1
+    # The kernel may tell it again while the victim still dies.
+    assert 1 <= page['container_oom_events_total{name="hungry"}'] <= 3
     here.docker("rm", "hungry")
     page = here.state("hungry", "missing")
     assert page['tierwatch_container_oom_killed{name="hungry"}'] == 1
