@@ -63,7 +63,9 @@ class QueryPool:
         began = time.monotonic()
         patience = Patience(began + limit)
         self._admit(patience)
-        future = self._threads.submit(_begin, work, patience)
+        # A cancelled one stays in the queue until a thread is free; by then it holds nothing any more.
+        wanted = [work]
+        future = self._threads.submit(_begin, wanted, patience)
         future.add_done_callback(lambda _: self._done(patience))
         try:
             return await self._answer(request, future, began + limit + _GRACE_SECONDS)
@@ -77,6 +79,7 @@ class QueryPool:
             raise ApiError("execution", str(error)) from error
         finally:
             patience.give_up()
+            wanted.clear()
             self.stats.seconds += time.monotonic() - began
 
     def close(self) -> None:
@@ -122,9 +125,13 @@ class QueryPool:
             self._open.discard(patience)
 
 
-def _begin(work: Callable[[Patience], T], patience: Patience) -> T:
+def _begin(wanted: list[Callable[[Patience], T]], patience: Patience) -> T:
     try:
         patience.check()
     except QueryTimeout as error:
         raise QueryTimeout(_TIMED_OUT) from error
+    try:
+        work = wanted.pop()
+    except IndexError:  # in this moment
+        raise QueryCanceled(_CANCELED) from None
     return work(patience)

@@ -32,6 +32,7 @@ class StatusHandlers:
     def __init__(self, services: Services, pool: QueryPool) -> None:
         self._services = services
         self._pool = pool
+        self._rendering = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -126,7 +127,9 @@ class StatusHandlers:
         return web.Response(status=403, text=_NO_RELOAD, headers=HEADERS)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        page = await asyncio.to_thread(self._services.metrics)
+        # One after the other: many requests must not take the threads that the alerts need.
+        async with self._rendering:
+            page = await asyncio.to_thread(self._services.metrics)
         response = web.Response(body=page, headers={**HEADERS, "Content-Type": _EXPOSITION})
         compress(request, response, len(page))
         return response

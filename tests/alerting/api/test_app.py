@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -191,3 +193,29 @@ async def test_own_metrics_and_counts(client: Client) -> None:
         ("other", 404): 1,
     }
     assert client.app[POOL_STATS].queries == 2
+
+
+async def test_own_metrics_take_one_thread_however_many_ask(services: Services) -> None:
+    begun, go = threading.Event(), threading.Event()
+    inside, most = 0, 0
+
+    def page() -> bytes:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        begun.set()
+        assert go.wait(60)
+        inside -= 1
+        return b"a 1\n"
+
+    async def ask(client: Client) -> str:
+        async with client.get("/metrics") as response:
+            return await response.text()
+
+    async with serve(replace(services, metrics=page)) as client, asyncio.TaskGroup() as group:
+        asked = [group.create_task(ask(client)) for _ in range(4)]
+        assert await asyncio.to_thread(begun.wait, 60)
+        await asyncio.sleep(0.1)  # the others would be there by now
+        go.set()
+        assert [await task for task in asked] == ["a 1\n"] * 4
+    assert most == 1
