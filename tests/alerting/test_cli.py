@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -74,18 +74,28 @@ async def serving(app: StandIn) -> AsyncIterator[asyncio.Task[int]]:
 
 
 async def send(number: signal.Signals, times: int = 1) -> None:
+    """Returns when the last one has arrived, and long after that on a machine that is not busy."""
     for _ in range(times):
         os.kill(os.getpid(), number)
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.005)
+
+
 async def test_a_storm_of_signals_is_one_reload_at_a_time_and_one_more_at_the_end(app: StandIn) -> None:
     async with serving(app) as task:
         app.slow.clear()
         await send(signal.SIGHUP, 200)
+        await until(lambda: len(app.calls) >= 2)
+        await asyncio.sleep(0.05)
         assert app.calls == ["start", "reload"]
         app.slow.set()
+        await until(lambda: len(app.calls) >= 3)
         await asyncio.sleep(0.05)
         assert app.calls == ["start", "reload", "reload"]
         assert app.most_reloading == 1
@@ -100,7 +110,7 @@ async def test_a_signal_during_the_start_is_heeded_after_it(app: StandIn) -> Non
         await send(signal.SIGHUP)
         assert not task.done()
         app.slow.set()
-        await asyncio.sleep(0.05)
+        await until(lambda: len(app.calls) >= 2)
         assert app.calls == ["start", "reload"]
 
 
@@ -108,6 +118,7 @@ async def test_a_stop_does_not_wait_for_a_reload(app: StandIn) -> None:
     async with serving(app) as task:
         app.slow.clear()
         await send(signal.SIGHUP)
+        await until(lambda: bool(app.reloading))
         await send(signal.SIGTERM)
         assert await task == 0
         assert app.calls == ["start", "reload", "stop"]
@@ -128,8 +139,7 @@ async def test_a_wish_to_reload_from_before_the_loop_is_kept(app: StandIn) -> No
         early = _Early()
         os.kill(os.getpid(), signal.SIGHUP)
         task = asyncio.get_running_loop().create_task(serve(cast(App, app), ServiceManager({}), early))
-        await app.started.wait()
-        await asyncio.sleep(0.05)
+        await until(lambda: len(app.calls) >= 2)
         assert app.calls == ["start", "reload"]
         task.cancel()
         await asyncio.wait({task})

