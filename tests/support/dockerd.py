@@ -33,8 +33,10 @@ class Dockerd:
         words = [self._program, "-H", f"unix://{self.socket}", "--data-root", f"{folder}/data"]
         words += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
         words += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver", "vfs"]
+        # Its containerd writes what it did last into the folder for temporary files when it is slow to end.
+        there = {**os.environ, "TMPDIR": str(folder)}
         with (folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True, env=there)
         end = time.monotonic() + 30 * PATIENCE
         while self.process.poll() is None and time.monotonic() < end:
             if self._run("version").returncode == 0:
