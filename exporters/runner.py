@@ -29,6 +29,9 @@ from exporters.lanes import Lanes, Stuck
 DEADLINE = 2.0
 # Part of the scraper's patience that collectors may use up; the rest is for rendering and the network.
 SHARE = 0.8
+# Part of its time that a request has for its own collection at least, however long it waited for the one before: with
+# less every collector would be called stuck. It is half of what the scraper's patience has left then.
+LEAST_SHARE = 0.125
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class Runner:
             self._turn.release()
             return self._last  # that collection began while this request waited
         self._begun += 1
-        left = max(0.01, end - time.monotonic())
+        left = max(LEAST_SHARE * limit, end - time.monotonic())
         # Who asked may leave; its collection goes on to its end, and no other begins before it.
         return await asyncio.shield(asyncio.ensure_future(self._collection(left)))
 

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 
 import pytest
 
 from exporters.collector import CollectorFailed, NoData
 from exporters.lanes import Stuck
-from exporters.runner import SHARE, Busy, Reading, Runner
+from exporters.runner import LEAST_SHARE, SHARE, Busy, Reading, Runner
 from tests.exporters.support import DEADLINES, FAR, Constant, Hanging, Raising, Stepped, samples
 
 SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_duration_seconds"
@@ -100,6 +101,28 @@ async def test_the_scrapers_patience_is_honoured(hanging: Hanging, monkeypatch: 
     await runner.collect(patience=1.0)
     assert time.monotonic() - begun < FAR / 2
     assert 0 < granted[0] <= SHARE * 1.0
+
+
+async def test_who_waited_until_the_last_moment_still_has_time_for_the_collectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collector, now = Stepped(), [100.0]
+    runner = Runner({"good": collector}, deadline=FAR)
+    run, granted = runner._lanes.run, list[float]()
+
+    def told(jobs: Mapping[str, Callable[[], Reading]], deadline: float) -> dict[str, Reading | Stuck | Exception]:
+        granted.append(deadline)
+        return run(jobs, deadline)
+
+    monkeypatch.setattr(runner._lanes, "run", told)
+    monkeypatch.setattr("exporters.runner.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
+    first, second = (asyncio.ensure_future(runner.collect()) for _ in range(2))
+    await until(lambda: collector.calls == 1)
+    now[0] += FAR - 0.001
+    collector.go.release(2)
+    for asked in (first, second):
+        assert samples(await asked)[SUCCESS, "good"] == 1
+    assert granted == [FAR, LEAST_SHARE * FAR]
 
 
 async def test_a_failure_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:

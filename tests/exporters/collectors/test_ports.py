@@ -10,6 +10,7 @@ from exporters.sources.files import Roots
 from exporters.wanted import WantedPorts, WantedService
 from tests.exporters.collectors.test_jetson import by_name
 from tests.exporters.sources.test_listeners import HEAD, hexed, line
+from tests.support.ports import free_port
 
 SERVICES = (
     WantedService("redis", "redis", 6379),
@@ -167,8 +168,8 @@ def test_a_look_is_good_for_a_while(tmp_path: Path) -> None:
 
 
 def test_this_machine() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()  # one that nobody else is given when it is free again
+    with socket.create_server(("127.0.0.1", port)):
         audit = PortAudit(Roots(), [WantedService("a", "tcp", port)], WantedPorts((), (), NETWORK), period=0)
         found = by_name(audit.collect())
     assert found["tierwatch_declared_port_listening"] == {("a", str(port)): 1}
