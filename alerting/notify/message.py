@@ -57,6 +57,7 @@ def compose(
     # What a cause hides is part of what it does.
     own = impact.gone([*notice.firing, *notice.hidden])
     everything = impact.gone([*notice.firing, *notice.around.values()])
+    over = tuple(alert for alert in notice.resolved if not _lasts(alert, everything))
     for sentence in impact.sentences(cluster, own, everything) if own else []:
         lines.add(sentence)
     if notice.hidden:
@@ -70,14 +71,14 @@ def compose(
     for text in _actions(_by_weight(notice)):
         lines.add(text)
     for alert in notice.resolved[:_ALERTS_SHOWN]:
-        lines.add(_resolved_line(alert, cluster, zone))
+        lines.add(_resolved_line(alert, cluster, zone, lasts=_lasts(alert, everything)))
     if len(notice.resolved) > _ALERTS_SHOWN:
         lines.add(f"…and {len(notice.resolved) - _ALERTS_SHOWN} more are over")
-    over = impact.gone(notice.resolved)
-    for sentence in impact.recovered(cluster, over, everything) if over else []:
+    back = impact.gone(over if notice.firing else notice.resolved)
+    for sentence in impact.recovered(cluster, back, everything) if back else []:
         lines.add(sentence)
     body = "\n".join([*lines.kept, *footer])
-    return Message(_cut(_title(notice, cluster, now_ms), TITLE_CHARACTERS), body, _kind(notice))
+    return Message(_cut(_title(notice, over, cluster, now_ms), TITLE_CHARACTERS), body, _kind(notice, over))
 
 
 def late(body: str, queued_ms: int, now_ms: int) -> str:
@@ -103,29 +104,39 @@ def _from(external_labels: Mapping[str, str]) -> str:
     return f"From {', '.join(f'{name}={value}' for name, value in sorted(external_labels.items()))}"
 
 
-def _title(notice: Notice, cluster: Cluster, now_ms: int) -> str:
+def _title(notice: Notice, over: Sequence[Alert], cluster: Cluster, now_ms: int) -> str:
+    """``over``: what is resolved and not gone for another reason."""
     if not notice.firing:
-        if len(notice.resolved) == 1:
-            (alert,) = notice.resolved
-            return f"RESOLVED {_subject(alert, cluster)}, after {duration(_lasted(alert))}"
-        return f"RESOLVED {_count(notice.resolved)}{_places(notice.resolved)}"
+        return _title_of_endings(notice, over, cluster, now_ms)
     # What the receiver hears of for the first time is the news; the rest is known.
     news = [alert for alert in _by_weight(notice) if alert.fingerprint in notice.fresh] or _by_weight(notice)
-    again = "STILL " if notice.reason == "repeat" else ""
     down = [alert for alert in news if impact.takes_node(alert)]
     # The one service that is gone is what the rest of the news is about, more often than not.
     chief = down or [alert for alert in news if impact.takes_service(alert)] or news
+    since = [alert.active_ms for alert in notice.firing] if notice.reason == "repeat" else []
     if len(news) == 1 or len(chief) == 1:
-        text = f"{again}{_headline(chief[0], cluster)}"
+        # It was told to be gone for another reason, which is over.
+        known = [alert for alert in notice.resolved if _lasts(alert, impact.gone(chief[:1]))]
+        since = since or [alert.active_ms for alert in (*known, chief[0]) if known]
+        text = f"{'STILL ' if since else ''}{_headline(chief[0], cluster)}"
         others = len(notice.firing) - 1
         text += f" +{others}" if others else ""
     elif down:
-        text = f"{again}DOWN {', '.join(sorted(impact.node_of(alert) for alert in down))}"
+        text = f"{'STILL ' if since else ''}DOWN {', '.join(sorted(impact.node_of(alert) for alert in down))}"
     else:
-        text = f"{again}{_count(notice.firing)}{_places(notice.firing)}"
-    if again:
-        text += f", for {duration(now_ms - min(alert.active_ms for alert in notice.firing))}"
-    return f"{text}, {len(notice.resolved)} resolved" if notice.resolved else text
+        text = f"{'STILL ' if since else ''}{_count(notice.firing)}{_places(notice.firing)}"
+    if since:
+        text += f", for {duration(now_ms - min(since))}"
+    return f"{text}, {len(over)} resolved" if over else text
+
+
+def _title_of_endings(notice: Notice, over: Sequence[Alert], cluster: Cluster, now_ms: int) -> str:
+    if not over:
+        first = min(notice.resolved, key=lambda alert: alert.active_ms)
+        return f"STILL DOWN {_subject(first, cluster)}, for {duration(now_ms - first.active_ms)}"
+    if len(over) == 1:
+        return f"RESOLVED {_subject(over[0], cluster)}, after {duration(_lasted(over[0]))}"
+    return f"RESOLVED {_count(over)}{_places(over)}"
 
 
 def _headline(alert: Alert, cluster: Cluster) -> str:
@@ -158,10 +169,14 @@ def _firing_line(alert: Alert, cluster: Cluster, now_ms: int, zone: tzinfo | Non
     return f"{_cut(_plain(text), _LINE_CHARACTERS).rstrip('.')}, {since}."
 
 
-def _resolved_line(alert: Alert, cluster: Cluster, zone: tzinfo | None) -> str:
+def _resolved_line(alert: Alert, cluster: Cluster, zone: tzinfo | None, *, lasts: bool) -> str:
+    """``lasts``: what it took is gone for another reason."""
     end = alert.active_ms if alert.resolved_ms is None else alert.resolved_ms
-    start = _clock(alert.active_ms, end, zone)
-    return f"Over: {_subject(alert, cluster)}, {start} to {_clock(end, end, zone)}, {duration(_lasted(alert))}."
+    when = f"{_clock(alert.active_ms, end, zone)} to {_clock(end, end, zone)}, {duration(_lasted(alert))}."
+    if lasts:
+        text = alert.annotations.get("summary") or alert.name
+        return f"Before: {_cut(_plain(text), _LINE_CHARACTERS).rstrip('.')}, {when}"
+    return f"Over: {_subject(alert, cluster)}, {when}"
 
 
 def _actions(alerts: Iterable[Alert]) -> list[str]:
@@ -188,9 +203,9 @@ def _by_weight(notice: Notice) -> list[Alert]:
     return sorted(notice.firing, key=weight)
 
 
-def _kind(notice: Notice) -> Kind:
+def _kind(notice: Notice, over: Sequence[Alert]) -> Kind:
     if not notice.firing:
-        return "success"
+        return "success" if over else "failure"
     severities = {alert.labels.get("severity") for alert in notice.firing}
     if "critical" in severities or any(map(_is_down, notice.firing)):
         return "failure"
@@ -199,6 +214,13 @@ def _kind(notice: Notice) -> Kind:
 
 def _is_down(alert: Alert) -> bool:
     return impact.takes_node(alert) or impact.takes_service(alert)
+
+
+def _lasts(alert: Alert, everything: impact.Gone) -> bool:
+    """Whether the node or service that an alert took is gone all the same."""
+    if impact.takes_node(alert):
+        return impact.node_of(alert) in everything.nodes
+    return impact.takes_service(alert) and impact.service_of(alert) in everything.services
 
 
 def _lasted(alert: Alert) -> int:

@@ -85,6 +85,14 @@ HOT = alert(
     texts={"summary": "PI31 is at 84 °C", "description": "It throttles."},
 )
 FULL = alert("DiskFull", 400, node="PI31", severity="critical", texts={"summary": "The disk of PI31 is 97% full."})
+
+
+def ollama(alertname: str, summary: str = "", seconds: int = 20, over: int | None = None) -> Alert:
+    """One of several alerts that say that the same service is down."""
+    texts = {"summary": summary} if summary else {}
+    return alert(alertname, seconds, over, texts, node="AGX0", service="ollama", severity="critical", impact="service")
+
+
 HIDDEN = (
     alert("ContainerDown", node="AGX0", name="a"),
     alert("ContainerDown", node="AGX0", name="b"),
@@ -123,6 +131,22 @@ CASES: dict[str, Callable[[], Notice]] = {
     ),
     "several are over": lambda: notice(
         resolved=tuple(alert("Hot", 90_000, 89_000 + n, node=f"PI3{n}") for n in range(8)), reason="resolved"
+    ),
+    "a service that is down for another reason now": lambda: notice(
+        ollama("ServiceDown", "AGX0: ollama is down"),
+        resolved=(ollama("ContainerDied", "AGX0: ollama died, ollama is down.", 200, 180),),
+    ),
+    "a service that is down for another reason, and one that is back": lambda: notice(
+        ollama("ServiceDown", "AGX0: ollama is down"),
+        resolved=(
+            ollama("ContainerDied", "AGX0: ollama died, ollama is down", 200, 180),
+            alert("ServiceDown", 100, 60, service="ORIN0/sonarqube", subject="service"),
+        ),
+    ),
+    "one reason is over, another is hidden": lambda: notice(
+        resolved=(ollama("ContainerDied", seconds=200, over=200),),
+        around=(ollama("ServiceDown"),),
+        reason="resolved",
     ),
     "still down": lambda: notice(known=(alert("NodeDown", 45_000, node="AGX0"),), reason="repeat"),
 }
