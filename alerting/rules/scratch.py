@@ -100,6 +100,9 @@ class ScratchWriter:
         self._live = now
         return True
 
+    def compact(self) -> None:
+        """Nothing here lives long."""
+
     def close(self, time_ms: int) -> None:
         for labels in self._live:
             self._storage.put(labels, time_ms, STALE)

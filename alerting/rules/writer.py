@@ -26,6 +26,7 @@ class SeriesWriter:
 
     def write(self, time_ms: int, values: Mapping[Labels, float]) -> bool:
         """Store the values; a series that is not named ends here. False when the store refused the time."""
+        self._writer.compact()
         columns = {self._writer.column(labels): value for labels, value in values.items()}
         if not columns and not (self._live and self._writer.width):
             self._live = False

@@ -42,6 +42,7 @@ _EARLY_GAP_S = 0.05
 _INLINE_KNOWN_BYTES = 128 * 1024
 _INLINE_NEW_BYTES = 32 * 1024
 _COLUMNS_AT_ONCE = 500
+_NO_COLUMN = -1  # of a series that was not on a page since the store gave up its column
 
 _UP = "up"
 _REPORTS = (
@@ -196,6 +197,8 @@ class TargetLoop:
             attempt = await self._attempt(self._around.clock.now_ms(), min(self.target.timeout, patience))
             if not self._patience():
                 break
+        if self._gone and attempt.page is None:
+            attempt.error = self._gone  # also when it came while the last try was failing by itself
         self._gone = ""
         await self._finish(attempt, early=early)
 
@@ -254,7 +257,7 @@ class TargetLoop:
         """Store the frame, then tell everybody."""
         if attempt.page is not None:
             try:
-                await self._add_columns()
+                await self._add_columns(attempt.page.slots)
             except StorageError as full:
                 self._around.stats.internal_errors += 1
                 attempt.page, attempt.error = None, f"not stored: {full}"
@@ -275,21 +278,29 @@ class TargetLoop:
             self._around.stats.refused_frames += 1
             error = error or "not stored: the clock was set back, or far ahead"
         self._tell(attempt, error, early=early, added=added, gone=gone)
-        kept = self._reader.compact()
-        if kept is not None:
-            self._columns = self._columns[kept]
+        self._forget_ended()
 
-    async def _add_columns(self) -> None:
-        """Give the slots that the page brought their columns in the store."""
-        new = self._reader.labels[len(self._columns) :]
-        if not new:
-            return
-        columns: list[int] = []
+    async def _add_columns(self, slots: IntArray) -> None:
+        """Give the slots of a page their columns in the store, those that have none."""
+        labels = self._reader.labels
+        if len(labels) > len(self._columns):
+            self._columns = np.concatenate([self._columns, np.full(len(labels) - len(self._columns), _NO_COLUMN)])
+        new = slots[self._columns[slots] == _NO_COLUMN].tolist()
         for start in range(0, len(new), _COLUMNS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            columns.extend(self._writer.column(labels) for labels in new[start : start + _COLUMNS_AT_ONCE])
-        self._columns = np.concatenate([self._columns, np.array(columns, np.int64)])
+            for slot in new[start : start + _COLUMNS_AT_ONCE]:
+                self._columns[slot] = self._writer.column(labels[slot])
+
+    def _forget_ended(self) -> None:
+        """Series that ended are let go of, here and in the store's memory."""
+        kept = self._reader.compact()
+        if kept is not None:
+            self._columns = self._columns[kept]
+        moved = self._writer.compact()
+        if moved is not None:
+            self._columns = np.where(self._columns == _NO_COLUMN, _NO_COLUMN, moved[self._columns])
+            self._reports = []
 
     def _tell(self, attempt: _Attempt, error: str, *, early: bool, added: int, gone: int) -> None:
         page, before, stats = attempt.page, self.view, self._around.stats

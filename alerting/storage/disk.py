@@ -192,9 +192,11 @@ class Disk:
         rows = self._database.rows
         sources = {int(i): (str(name), int(sealed)) for i, name, sealed in rows("SELECT id, name, sealed FROM sources")}
         series = []
+        pairs: dict[tuple[str, str], tuple[str, str]] = {}  # most are in many series
         for series_id, source, text in rows("SELECT id, source, labels FROM series ORDER BY id"):
             try:
-                series.append((int(series_id), int(source), Labels.of(json.loads(text))))
+                labels = Labels(pairs.setdefault(pair, pair) for pair in Labels.of(json.loads(text)))
+                series.append((int(series_id), int(source), labels))
             except (OverflowError, TypeError, ValueError):
                 continue
         replaced = [int(block) for (block,) in rows("SELECT id FROM blocks WHERE level = ?", (REPLACED,))]
@@ -212,7 +214,9 @@ class Disk:
             "SELECT (SELECT max(id) FROM blocks), (SELECT max(key) FROM chunks), (SELECT max(id) FROM series)"
         )
         next_block = max(block_top or 0, (chunk_top or 0) >> BUNDLE_BITS) + 1
-        return Loaded(sources, series, blocks, lost, next_block, (series_top or 0) + 1, tail)
+        # Of a series that was given up the number is still in blocks.
+        tops = [series_top or 0, *(int(block.members.ids[-1]) for block in blocks if len(block.members.ids))]
+        return Loaded(sources, series, blocks, lost, next_block, max(tops) + 1, tail)
 
     def write_tail(
         self,

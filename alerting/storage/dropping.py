@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
+import numpy as np
+
+from alerting.model.series import IntArray
 from alerting.storage.disk import Block, Disk
 from alerting.storage.options import StoreOptions
 from alerting.storage.query import Source
@@ -10,6 +15,8 @@ from alerting.storage.registry import Registry
 DROPS_AT_ONCE = 16  # blocks a flush drops
 REST_FLUSHES = 75  # between two looks for what is too old
 FIRST_MS, LAST_MS = -(1 << 60), 1 << 60
+
+log = logging.getLogger(__name__)
 
 
 class Dropper:
@@ -23,13 +30,16 @@ class Dropper:
         self._rest = 0
 
     def step(self, now_ms: int) -> tuple[list[Block], set[int]]:
-        """Takes the oldest blocks out of memory; they and the series that are nowhere any more are to go from disk."""
+        """Takes the oldest blocks out of memory, and series that are nowhere any more or too many; both are to go from
+        disk."""
+        self._registry.watch()
+        given_up = self._give_up_ended()
         old = self._too_old(now_ms)
         if not old and self._disk.used_bytes() > self._options.max_bytes:
             old = sorted((block for source in list(self._sources.values()) for block in source.blocks), key=_age)
         old = old[:DROPS_AT_ONCE]
         if not old:
-            return [], set()
+            return [], given_up
         gone = {block.id for block in old}
         dead = self._registry.ids()
         for source in list(self._sources.values()):
@@ -41,8 +51,41 @@ class Dropper:
         for source in list(self._sources.values()):
             with source.head.lock:
                 source.set_blocks(block for block in source.blocks if block.id not in gone)
-        self._registry.remove(dead)
-        return old, dead
+        return old, given_up | self._registry.remove(dead)
+
+    def _give_up_ended(self) -> set[int]:
+        """Series that ended longest ago, when there are too many; their samples stay in their blocks, unread."""
+        count, options = self._registry.ended_count, self._options
+        lasting = len(self._registry) - count
+        most = max(min(options.max_ended_series, options.max_series * 15 // 16 - lasting), 0)
+        if count <= most:
+            return set()
+        ids = np.array(sorted(self._registry.ended_ids()), np.int64)
+        oldest = np.argsort(self._last_seen(ids), kind="stable")[: len(ids) - most * 7 // 8]
+        given_up = self._registry.remove(ids[oldest].tolist())
+        log.warning(
+            "%d series have ended, at most %d are kept: the %d that ended longest ago are given up; "
+            "look for a label that changes all the time",
+            count, most, len(given_up),
+        )  # fmt: skip
+        return given_up
+
+    def _last_seen(self, ids: IntArray) -> IntArray:
+        """About when each of these, which ascend, had its last sample: the rows of a block are about evenly spaced."""
+        newest: dict[int, Block] = {}  # many blocks share their members
+        for source in list(self._sources.values()):
+            for block in source.blocks:
+                other = newest.setdefault(id(block.members), block)
+                if other.end_ms < block.end_ms:
+                    newest[id(block.members)] = block
+        last: IntArray = np.full(len(ids), FIRST_MS)
+        for block in newest.values():
+            its, rows = block.members.ids, block.members.last.astype(np.int64)
+            times = block.start_ms + (block.end_ms - block.start_ms) * rows // max(block.count - 1, 1)
+            place = np.minimum(ids.searchsorted(its), len(ids) - 1)
+            here = ids[place] == its
+            last[place[here]] = np.maximum(last[place[here]], times[here])
+        return last
 
     def _too_old(self, now_ms: int) -> list[Block]:
         """The oldest first. Looked for every ten minutes or so, until there are none."""

@@ -15,6 +15,7 @@ from alerting.storage.newest import Newest
 from alerting.storage.options import MINUTE_MS
 
 ROWS, COLUMNS = 64, 32  # smallest capacity
+ENDED_COLUMNS = 32  # of series that ended: so many are not worth moving the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,15 @@ class Head:
         source: int,
         *,
         register: Callable[[int, Labels], int],
+        ended: Callable[[Sequence[int]], None] = lambda _: None,
         newest: Newest,
         max_rows: int,
         step_back_ms: int = MINUTE_MS,
         first_row: int = 0,
         columns: Sequence[tuple[int, Labels]] = (),
     ) -> None:
-        """``register`` makes a series' id; ``newest`` hears of every sample; a time more than ``step_back_ms`` before
-        the last one is believed; ``columns`` are known ones."""
+        """``register`` makes a series' id, ``ended`` hears of those that lost their column, ``newest`` of every sample;
+        a time more than ``step_back_ms`` before the last one is believed; ``columns`` are known ones."""
         self.source = source
         self.lock = threading.Lock()
         self.refused = 0
@@ -91,6 +93,8 @@ class Head:
         """The number of the first row that is on no disk."""
         self.last_ms: int | None = None
         self._register = register
+        self._ended = ended
+        self._rows_went = False  # since columns were last looked at
         self._max_rows = max_rows
         self._step_back_ms = step_back_ms
         self._past: tuple[Rows, ...] = ()
@@ -144,6 +148,25 @@ class Head:
         with self.lock:
             if self._live.any() and self._takes(time_ms):
                 self._push(time_ms, np.full(len(self._ids), ABSENT))
+
+    def compact(self) -> IntArray | None:
+        if not self._rows_went:
+            return None
+        with self.lock:
+            self._rows_went = False
+            width = len(self._ids)
+            values = self._values[: self._count, :width]
+            used = (values.view(np.int64) != ABSENT_BITS).any(axis=0) | self._live[:width]
+            kept, gone = used.nonzero()[0], (~used).nonzero()[0].tolist()
+            if self._past or len(gone) <= max(ENDED_COLUMNS, width // 4):
+                return None
+            moved: IntArray = np.full(width, -1, np.int64)
+            moved[kept] = np.arange(len(kept))
+            ended, slots = [self._ids[column] for column in gone], [self._slots[column] for column in gone]
+            self._keep_columns(kept.tolist(), moved)
+            self._newest.give_back(slots)
+            self._ended(ended)
+            return moved
 
     # --- the store's side -------------------------------------------------------------------------------------------
 
@@ -246,6 +269,7 @@ class Head:
 
     def drop(self, end: int) -> None:
         """Forget rows before number ``end``: they are chunks now. The caller holds the lock."""
+        self._rows_went = True
         self._past = tuple(past.after(end) for past in self._past if past.end > end)
         if end > self._first:
             self._drop(end)
@@ -265,6 +289,21 @@ class Head:
         self._values[:keep] = values[gone : gone + keep, :columns]
         self._count = keep
         self._first += gone
+
+    def _keep_columns(self, kept: list[int], moved: IntArray) -> None:
+        """The caller holds the lock."""
+        self._ids = [self._ids[column] for column in kept]
+        self._slots = [self._slots[column] for column in kept]
+        self._id_array = np.array(self._ids, np.uint32)
+        self._slot_array = np.array(self._slots, np.int64)
+        self._column_of = {series_id: column for column, series_id in enumerate(self._ids)}
+        places = moved.tolist()
+        self._index = {labels: places[column] for labels, column in self._index.items() if places[column] >= 0}
+        values = _blank(len(self._times), len(kept) + COLUMNS)
+        values[: self._count, : len(kept)] = self._values[: self._count, kept]
+        live = np.zeros(values.shape[1], np.bool_)
+        live[: len(kept)] = self._live[kept]
+        self._values, self._live = values, live
 
     def unsaved(self) -> None:
         """No row is on disk any more. The caller holds the lock."""

@@ -35,6 +35,10 @@ class StoreOptions:
     max_head_rows: int = 1440
     """Bound of a source's rows in memory while the disk refuses writes; then the oldest go."""
     max_series: int = 200_000
+    """Of all sources. Of those that have ended the oldest are given up before a new one is refused."""
+    max_ended_series: int = 50_000
+    """Series that are on disk only: their labels are in memory. Beyond it those that ended longest ago are given up,
+    samples and all; imported ones never."""
     max_select_samples: int = 30_000_000
     """Bound of one ``select``: 8 bytes each."""
     cache_bytes: int = 12 * MIB

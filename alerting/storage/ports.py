@@ -24,7 +24,7 @@ class FrameWriter(Protocol):
     """One source's columns."""
 
     def column(self, labels: Labels) -> int:
-        """The column of a series, made on first use. Stable while the writer lives.
+        """The column of a series, made on first use. Stable until ``compact``.
 
         Raises StorageError when the store has as many series as it may have; the rest of the frame can be stored.
         """
@@ -39,6 +39,13 @@ class FrameWriter(Protocol):
         The row is copied. A time not after the source's last one is refused: False, and nothing is stored; unless it
         is so long before it that the clock must have been set back. Raises ValueError for a row of another shape.
         Cheap: it never waits for the disk.
+        """
+
+    def compact(self) -> IntArray | None:
+        """Give up the columns of series that ended so long ago that no row in memory has a sample of theirs, once they
+        are many. The one who writes calls it, after a frame.
+
+        For each column of before its number from now on, -1 for one that is gone; None when all stayed as it was.
         """
 
     def close(self, time_ms: int) -> None:

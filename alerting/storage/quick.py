@@ -40,7 +40,8 @@ class Plan:
     """How to answer one set of matchers, for as long as the registry finds the same ``series``.
 
     ``labels`` and ``slots`` (in ``Newest``) are those of the series that have a column; ``elsewhere``: others are on
-    disk only. ``distinct``: no two with a column have equal labels.
+    disk only. ``distinct``: no two with a column have equal labels. ``generation`` is that of ``Newest`` of before all
+    of it was looked up: in another one slots and columns may be of other series.
     """
 
     series: tuple[Series, ...]
@@ -49,6 +50,7 @@ class Plan:
     parts: tuple[Part, ...]
     elsewhere: bool
     distinct: bool
+    generation: int
 
 
 class Quick:
@@ -61,15 +63,17 @@ class Quick:
         self._max_samples = max_samples
         self._lock = threading.Lock()
         self._plans: OrderedDict[tuple[Matcher, ...], Plan] = OrderedDict()
-        # By the identity of the matchers, which are held: (matchers, version of the registry, plan).
-        self._asked: dict[int, tuple[tuple[Matcher, ...], int, Plan]] = {}
+        # By the identity of the matchers, which are held.
+        self._asked: dict[int, tuple[tuple[Matcher, ...], Plan]] = {}
+        self._state = (-1, -1)
 
     def latest(self, matchers: Sequence[Matcher], time_ms: int, lookback_ms: int) -> Instant | None:
         """See ``QuickQuerier``."""
         plan = self._plan(matchers)
-        if not plan.distinct:
+        found = self._newest.get(plan.slots, plan.generation) if plan.distinct else None
+        if found is None:
             return None
-        times, values = self._newest.get(plan.slots)
+        times, values = found
         after_ms = time_ms - lookback_ms
         if len(times) and int(times.max()) > time_ms:
             return self._latest_before(matchers, time_ms, lookback_ms)
@@ -103,7 +107,7 @@ class Quick:
         for part in plan.parts:
             head = part.source.head
             with head.lock:  # rows move from the head to a block under it
-                if not part.source.in_memory(start_ms, end_ms):
+                if self._newest.generation != plan.generation or not part.source.in_memory(start_ms, end_ms):
                     return None
                 rows_ms, rows = head.window(start_ms, end_ms)
             size += len(rows_ms) * len(part.columns)
@@ -114,34 +118,39 @@ class Quick:
         return _runs(plan.labels, times, values)
 
     def _plan(self, matchers: Sequence[Matcher]) -> Plan:
-        # A rule asks with the same tuple each time: no need to hash its matchers.
-        asked = self._asked.get(id(matchers))
-        if asked is not None and asked[0] is matchers and asked[1] == self._registry.version:
-            return asked[2]
-        version = self._registry.version
-        plan = self._shared_plan(tuple(matchers))
-        if isinstance(matchers, tuple):
-            if len(self._asked) >= PLANS:
+        state = self._registry.version, self._newest.generation
+        with self._lock:
+            if state != self._state:  # no plan holds any more, and they hold series that are gone
+                self._plans.clear()
                 self._asked.clear()
-            self._asked[id(matchers)] = (matchers, version, plan)
+                self._state = state
+            # A rule asks with the same tuple each time: no need to hash its matchers.
+            asked = self._asked.get(id(matchers))
+        if asked is not None and asked[0] is matchers:
+            return asked[1]
+        plan = self._shared_plan(tuple(matchers), state[1])
+        with self._lock:
+            if isinstance(matchers, tuple) and state == self._state:
+                if len(self._asked) >= PLANS:
+                    self._asked.clear()
+                self._asked[id(matchers)] = (matchers, plan)
         return plan
 
-    def _shared_plan(self, key: tuple[Matcher, ...]) -> Plan:
+    def _shared_plan(self, key: tuple[Matcher, ...], generation: int) -> Plan:
         series = self._registry.resolve(key)
         with self._lock:
             plan = self._plans.get(key)
-            if plan is not None and plan.series is series:
+            if plan is not None and plan.series is series and plan.generation == generation:
                 self._plans.move_to_end(key)
                 return plan
-        plan = self._new_plan(series)
+        plan = self._new_plan(series, generation)
         with self._lock:
             self._plans[key] = plan
-            self._plans.move_to_end(key)
             if len(self._plans) > PLANS:
                 self._plans.popitem(last=False)
         return plan
 
-    def _new_plan(self, series: tuple[Series, ...]) -> Plan:
+    def _new_plan(self, series: tuple[Series, ...], generation: int) -> Plan:
         ids: dict[int, list[int]] = {}
         for one in series:
             ids.setdefault(one.source, []).append(one.id)
@@ -164,6 +173,7 @@ class Quick:
             parts=tuple(parts),
             elsewhere=len(here) < len(series),
             distinct=all(one.labels != other.labels for one, other in pairwise(here)),
+            generation=generation,
         )
 
 

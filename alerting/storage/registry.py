@@ -34,8 +34,11 @@ class Registry:
         self._by_name: dict[str, dict[int, Series]] = {}
         self._next = 1
         self._version = 0
-        self._plans: OrderedDict[tuple[Matcher, ...], tuple[int, tuple[Series, ...]]] = OrderedDict()
+        self._plans: OrderedDict[tuple[Matcher, ...], tuple[Series, ...]] = OrderedDict()
+        self._plans_version = 0
         self._unsaved: dict[int, Series] = {}
+        self._ended: dict[int, int] = {}  # hash of source and labels -> id
+        self._revived: set[int] = set()
 
     @property
     def version(self) -> int:
@@ -46,8 +49,14 @@ class Registry:
         return len(self._by_id)
 
     def add(self, source: int, labels: Labels) -> int:
-        """A new series; returns its id. Raises StorageError when there are too many."""
+        """A new series, or one that had ended; returns its id. Raises StorageError when there are too many."""
         with self._lock:
+            known = self._by_id.get(self._ended.get(hash((source, labels)), 0))
+            if known is not None and known.source == source and known.labels == labels:
+                del self._ended[hash((source, labels))]
+                self._revived.add(known.id)
+                self._version += 1
+                return known.id
             if len(self._by_id) >= self._max:
                 raise StorageError(f"more than {self._max} series: {labels} is not stored; look for a label that grows")
             series = Series(self._next, source, labels, labels.metric_name)
@@ -71,18 +80,49 @@ class Registry:
         self._next = max(self._next, series.id + 1)
         self._version += 1
 
-    def remove(self, ids: Iterable[int]) -> None:
+    def ended(self, ids: Iterable[int]) -> None:
+        """These are on disk only. The same labels of the same source will be the same series again."""
         with self._lock:
             for series_id in ids:
+                series = self._by_id.get(series_id)
+                if series is not None:
+                    self._ended[hash((series.source, series.labels))] = series_id
+
+    @property
+    def ended_count(self) -> int:
+        """How many are known to be on disk only."""
+        return len(self._ended)
+
+    def ended_ids(self) -> list[int]:
+        with self._lock:
+            return list(self._ended.values())
+
+    def watch(self) -> None:
+        """From now on ``remove`` spares what ``add`` brings back."""
+        with self._lock:
+            self._revived.clear()
+
+    def remove(self, ids: Iterable[int]) -> set[int]:
+        """Returns those that it removed."""
+        removed = set()
+        with self._lock:
+            for series_id in ids:
+                if series_id in self._revived:
+                    continue
                 series = self._by_id.pop(series_id, None)
                 if series is None:
                     continue
+                removed.add(series_id)
                 self._unsaved.pop(series_id, None)
+                key = hash((series.source, series.labels))
+                if self._ended.get(key) == series_id:
+                    del self._ended[key]
                 same = self._by_name[series.name]
                 del same[series_id]
                 if not same:
                     del self._by_name[series.name]
             self._version += 1
+        return removed
 
     def get(self, series_id: int) -> Series | None:
         return self._by_id.get(series_id)
@@ -115,17 +155,20 @@ class Registry:
         key = tuple(matchers)
         with self._lock:
             version = self._version
+            if version != self._plans_version:  # none of them holds any more, and they hold series that are gone
+                self._plans.clear()
+                self._plans_version = version
             known = self._plans.get(key)
-            if known is not None and known[0] == version:
+            if known is not None:
                 self._plans.move_to_end(key)
-                return known[1]
+                return known
             candidates, rest = self._candidates(matchers)
         found = tuple(sorted((s for s in candidates if _matches(rest, s.labels)), key=lambda s: (s.labels, s.id)))
         with self._lock:
-            self._plans[key] = (version, found)
-            self._plans.move_to_end(key)
-            if len(self._plans) > PLANS:
-                self._plans.popitem(last=False)
+            if version == self._plans_version:
+                self._plans[key] = found
+                if len(self._plans) > PLANS:
+                    self._plans.popitem(last=False)
         return found
 
     def _candidates(self, matchers: Sequence[Matcher]) -> tuple[list[Series], list[Matcher]]:

@@ -168,6 +168,7 @@ class Store:
         return Head(
             source,
             register=self._registry.add,
+            ended=self._registry.ended,
             newest=self._newest,
             max_rows=self._options.max_head_rows,
             step_back_ms=self._options.step_back_ms,
@@ -217,6 +218,9 @@ class Store:
         if damaged:
             for source in self._sources.values():
                 source.head.unsaved()
+        having = {i for source in self._sources.values() for i in source.head.ids()}
+        imported = {source.id for source in self._sources.values() if source.imported}
+        self._registry.ended(i for i, source_id, _ in loaded.series if i not in having and source_id not in imported)
         self._upkeep.continue_from(
             block=loaded.next_block,
             row=max((row for row, _, _ in loaded.tail), default=0) + 1,
@@ -258,14 +262,13 @@ class Store:
                 continue
             for source_id, part in parts:
                 ends[source_id] = part.end
-                part = part.without_empty_columns()  # noqa: PLW2901 - series that died long ago may be forgotten
-                if source_id not in loaded.sources or not known.issuperset(part.ids.tolist()):
+                sealed = loaded.sources[source_id][1] if source_id in loaded.sources else part.first
+                # Series that ended long ago may be forgotten, whether their rows are here or in blocks already.
+                left = part.after(sealed).without_empty_columns()
+                if source_id not in loaded.sources or not known.issuperset(left.ids.tolist()):
                     damaged = True
-                    self._rows_lost += len(part.times)
-                    continue
-                skip = max(loaded.sources[source_id][1] - part.first, 0)
-                if skip < len(part.times):
-                    left = Rows(part.first + skip, part.ids, part.times[skip:], part.values[skip:])
+                    self._rows_lost += len(left.times)
+                elif len(left.times):
                     rows.setdefault(source_id, []).append(left)
         return rows, groups, damaged
 

@@ -56,20 +56,21 @@ class TailWriter:
         out = [_START.pack(VERSION, len(parts))]
         for source, rows in parts.items():
             base = self._bases.get(source)
-            if base is not None and base.end != rows.first:
-                base = None
             width = len(rows.ids)
+            ids = rows.ids.astype(np.int64)
+            if base is not None and not (base.end == rows.first and np.array_equal(base.ids, ids[: len(base.ids)])):
+                base = None  # rows are missing in between, or columns were given up
             bits = np.empty((len(rows.times) + 1, width), np.int64)
             bits[0] = 0
-            if base is not None:  # columns only ever grow, and keep their places
+            if base is not None:
                 bits[0] = ABSENT_BITS
                 bits[0, : len(base.bits)] = base.bits
             bits[1:] = rows.values.view(np.int64)
             out.append(_PART.pack(source, rows.first, base is None, len(rows.times), width))
             out.append(rows.times.tobytes())
-            out.append(np.diff(rows.ids.astype(np.int64), prepend=0).astype(np.int32).tobytes())
+            out.append(np.diff(ids, prepend=0).astype(np.int32).tobytes())
             out.append(planes((bits[1:] ^ bits[:-1]).view(np.uint8).reshape(len(rows.times), width, 8)))
-            self._pending[source] = Base(rows.ids.astype(np.int64), bits[-1].copy(), rows.end)
+            self._pending[source] = Base(ids, bits[-1].copy(), rows.end)
         packed = zlib.compress(b"".join(out), 3)
         return _CRC.pack(zlib.crc32(packed)) + packed
 

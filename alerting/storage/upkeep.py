@@ -291,11 +291,11 @@ class Upkeep:
         old, dead = self._dropper.step(now_ms)
         self._doomed += old
         self._dead_series |= dead
-        return bool(old)
+        return bool(old or dead)
 
     def _delete_doomed(self) -> None:
         """What the last flush took out of memory goes from disk: a query under way has had ten seconds to read it."""
-        if not self._doomed:
+        if not self._doomed and not self._dead_series:
             return
         self._disk.delete_blocks([block.id for block in self._doomed], self._dead_series)
         self._chunks.forget(self._doomed)

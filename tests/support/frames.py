@@ -47,6 +47,9 @@ class MemoryWriter:
                 self._live.discard(column)
         return True
 
+    def compact(self) -> None:
+        """Columns stay."""
+
     def close(self, time_ms: int) -> None:
         self.closed_ms = time_ms
         for column in sorted(self._live):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
 from alerting.model.series import ABSENT, STALE
+from alerting.storage import head as heads
 from alerting.storage import merging
 from alerting.storage.store import Store, StoreOptions
 from tests.alerting.storage.model import Model, answer, points, unrolled
@@ -39,8 +41,9 @@ frames = st.dictionaries(st.sampled_from(SERIES), values | any_bits, max_size=6)
 class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
-        self.pieces = patch.object(merging, "CELLS_AT_ONCE", 100)  # merges are under way at any moment
-        self.pieces.start()
+        self.pieces = ExitStack()
+        self.pieces.enter_context(patch.object(merging, "CELLS_AT_ONCE", 100))  # merges are under way at any moment
+        self.pieces.enter_context(patch.object(heads, "ENDED_COLUMNS", 0))
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "samples.db"
         self.now = START
@@ -53,7 +56,7 @@ class Histories(RuleBasedStateMachine):
             assert self.store.stats().chunks_lost == 0
             self.store.close()
             self.folder.cleanup()
-            self.pieces.stop()
+            self.pieces.close()
 
     @rule(source=st.sampled_from(SOURCES), frame=frames, step=st.integers(1, 9000))
     def append(self, source: str, frame: dict[Labels, float], step: int) -> None:
@@ -78,6 +81,7 @@ class Histories(RuleBasedStateMachine):
         frame = {labels: float(row[head.column(labels)]) for labels in frame}
         if head.append(self.now, row):
             self.model.append(source, self.now, frame)
+        head.compact()
 
     @rule(source=st.sampled_from(SOURCES))
     def close_source(self, source: str) -> None:
