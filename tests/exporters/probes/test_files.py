@@ -114,14 +114,28 @@ async def test_a_list_of_differences_that_is_stuck_keeps_one_thread_too(tmp_path
     before = set(threading.enumerate())
     kind, patterns = "configuration-management", (f"{tmp_path}/*.dump",)
     asked = probe(kind, 0, files=patterns, drift=str(drift), max_age=DAY)
-    for _ in range(4):
-        assert (await outcome(asked, 0.05)).reason is Reason.TIMEOUT
-    stuck = set(threading.enumerate()) - before
+    checks, end = 0, None
+    async with asyncio.timeout(LONG):
+        while end is None:
+            assert (await outcome(asked, 0.05)).reason is Reason.TIMEOUT
+            stuck = set(threading.enumerate()) - before
+            assert len(stuck) <= 1
+            checks += 1
+            if checks >= 4:
+                end = end_to_write(drift)
+    os.close(end)
     assert len(stuck) == 1
-    drift.open("wb").close()
     for thread in stuck:
-        await asyncio.to_thread(thread.join, 5)
+        await asyncio.to_thread(thread.join, LONG)
         assert not thread.is_alive()
+
+
+def end_to_write(pipe: Path) -> int | None:
+    """Open it; None when nobody waits at its other end yet."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_no_fault_of_the_program(
@@ -130,7 +144,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_no_fault_of_the_progr
     release, told = threading.Event(), []
 
     def refused(_: str) -> files.Found:
-        release.wait(10)
+        release.wait(LONG)
         raise unknown(Reason.NOT_PERMITTED)
 
     monkeypatch.setattr(files, "look", refused)

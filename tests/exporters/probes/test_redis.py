@@ -124,11 +124,11 @@ def test_info_of_something_else() -> None:
 async def test_a_connection_on_which_something_came_unasked_is_not_used_again() -> None:
     async with running(RedisSpeaker(recorded_info())) as server:
         asked = probe("redis", server.port)
-        assert (await outcome(asked, 5.0)).state is State.UP
+        assert (await outcome(asked, LONG)).state is State.UP
         for writer in server.writers:
             writer.write(b"-ERR something about this connection\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             await asked.lost()
-        verdict = await outcome(asked, 5.0)
+        verdict = await outcome(asked, LONG)
         assert (verdict.state, verdict.reason) == UP
         asked.close()

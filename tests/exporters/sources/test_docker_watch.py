@@ -293,7 +293,7 @@ async def test_an_answer_that_comes_after_the_end_of_its_container_does_not_brin
 
         monkeypatch.setattr(engine, "inspect", slow)
         here.daemon.tell("update", made)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(FAR):
             await asked.wait()
             del here.daemon.containers[made]
             here.daemon.tell("die", made, exitCode="1")
@@ -304,7 +304,7 @@ async def test_an_answer_that_comes_after_the_end_of_its_container_does_not_brin
         view = await here.until(lambda view: view.events == 3)
         assert not view.known
         assert (view.gone["web"].container.state, view.gone["web"].container.exit_code) == ("exited", 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(FAR):
             while here.watch._learnt:  # nor is it remembered for ever
                 await here.watch._resync(everything=False)
 
@@ -347,7 +347,7 @@ async def test_it_ends_even_when_docker_goes_at_the_same_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with daemon(tmp_path / "s", container("web")) as running:
-        here = World(running, 60.0)
+        here = World(running, 3600.0)
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def follow(_: object) -> None:
