@@ -74,4 +74,5 @@ def test_real_sockets(family: int, address: str, name: str) -> None:
         client.connect((address, port))
         text = Path("/proc/net", name).read_text()
         assert Listener(ip_address(address), port) in list(listeners(text))
-        assert list(peers(text, {port})) == [(port, ip_address(address))]
+        # Somebody else may have a server at the same port of 127.0.0.2.
+        assert (port, ip_address(address)) in list(peers(text, {port}))
