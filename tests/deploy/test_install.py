@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.machine import PATIENCE
+
 INSTALL = Path(__file__).resolve().parents[2] / "deploy" / "install"
 
 
@@ -102,7 +104,10 @@ esac
 
 def venv(python: str, folder: Path, path: str = os.environ["PATH"]) -> tuple[int, str]:
     command = ["/bin/sh", str(INSTALL / "venv.sh"), python, str(folder / ".venv")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={"PATH": path})
+    # pip's installation is ten seconds of work.
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60 * PATIENCE, check=False, env={"PATH": path}
+    )
     return done.returncode, done.stderr
 
 

@@ -11,7 +11,6 @@ from exporters.wanted import WantedPorts, WantedService
 from tests.exporters.collectors.test_jetson import by_name
 from tests.exporters.sources.test_listeners import HEAD, hexed, line
 from tests.support.ports import free_port
-from tests.support.ports import free_port
 
 SERVICES = (
     WantedService("redis", "redis", 6379),
