@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.story import Said, teller
+import pytest
+
+from alerting.rules.notation import samples
+from tests.support.story import STEP_MS, Said, teller
 
 NODE = 'node="AGX0",tier="2",board="jetson-agx-orin-64gb",job="node",instance="192.168.1.154:9191"'
 STATE = 'tierwatch_service_state{{service="ollama",kind="ollama",state="{}",' + NODE + "}}"
@@ -14,9 +17,9 @@ CONTAINER = '{name="ollama",service="ollama",' + NODE + "}"
 DOWN, AGAIN = "DOWN Ollama (primary) on AGX0", "RESOLVED Ollama (primary) on AGX0"
 
 
-def told(folder: Path, rules: list[str], series: Mapping[str, str]) -> list[Said]:
+def told(folder: Path, rules: list[str], series: Mapping[str, str], step_ms: int = STEP_MS) -> list[Said]:
     with teller(folder, rules) as story:
-        return story.tell(series)
+        return story.tell(series, step_ms)
 
 
 def test_a_container_that_died_and_starts_slowly_is_down_until_its_service_answers(tmp_path: Path) -> None:
@@ -70,3 +73,35 @@ def test_a_container_that_died_and_is_removed_and_made_anew_is_down_all_the_whil
         },
     )
     assert [(one.at, one.title) for one in said] == [(10.3, DOWN), (215.3, f"{AGAIN}, after 3m25s")]
+
+
+# Long stories have a value each 15 seconds. Five minutes: in the first of them the service is away, for its restart; a
+# service that may be away, as it has a grace, is called degraded then.
+LONG_STEP_MS = 15_000
+AWAY, THERE = "1 0x18", "0x19"
+
+
+def flapping(degraded: str) -> dict[str, str]:
+    """A service that only its probe sees, and that is back within its grace each time."""
+    values = [int(value) for value in samples(degraded) if value is not None]
+    return {
+        STATE.format("up"): " ".join(str(1 - value) for value in values),
+        STATE.format("degraded"): degraded,
+        STATE.format("down"): f"0x{len(values) - 1}",
+        PROBLEM: " ".join("1" if value else "stale" for value in values),
+    }
+
+
+def test_a_service_that_restarts_within_its_grace_for_an_hour_is_told_once_and_over_once(tmp_path: Path) -> None:
+    said = told(tmp_path, ["probe.yml"], flapping(" ".join([AWAY] * 12 + [THERE] * 18)), LONG_STEP_MS)
+    assert [one.title.partition(", after")[0] for one in said] == [
+        "WARNING ServiceKeepsRestarting on AGX0/ollama",
+        "RESOLVED ServiceKeepsRestarting on AGX0/ollama",
+    ]
+    assert 20 * 60 < said[0].at < 45 * 60
+    assert "AGX0: ollama keeps restarting, since" in said[0].body
+
+
+@pytest.mark.parametrize("story", [AWAY, " ".join(["0 1"] * 20)], ids=["one restart", "ten bad minutes"])
+def test_what_is_over_soon_is_told_to_nobody(tmp_path: Path, story: str) -> None:
+    assert told(tmp_path, ["probe.yml"], flapping(" ".join([THERE, story, *[THERE] * 8])), LONG_STEP_MS) == []

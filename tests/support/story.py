@@ -70,19 +70,19 @@ class Teller:
             database, self._outbox, policy.build(loaded.alerting, loaded.cluster, zone=UTC), FakeClock()
         )
 
-    def tell(self, series: Mapping[str, str]) -> list[Said]:
-        """What the phone shows. ``series``: promtool's notation, a value each five seconds; the longest is the end."""
+    def tell(self, series: Mapping[str, str], step_ms: int = STEP_MS) -> list[Said]:
+        """What the phone shows. ``series``: promtool's notation, a value each ``step_ms``; the longest is the end."""
         every = [(series_labels(name), samples(values)) for name, values in series.items()]
         length = max(len(values) for _, values in every)
         for position in range(length):
-            now_ms = BEGIN_MS + position * STEP_MS
+            now_ms = BEGIN_MS + position * step_ms
             for labels, values in every:
                 if position < len(values) and (value := values[position]) is not None:
                     self._storage.put(labels, now_ms, value)
             for group in self._groups:
                 self._dispatcher.update(group.evaluate(now_ms).told, now_ms)
             wake_ms = self._dispatcher.process(now_ms)
-            while wake_ms is not None and wake_ms < now_ms + STEP_MS:
+            while wake_ms is not None and wake_ms < now_ms + step_ms:
                 wake_ms = self._dispatcher.process(wake_ms)
         return [
             Said((entry.queued_ms - BEGIN_MS) / 1000, entry.title, entry.body)
