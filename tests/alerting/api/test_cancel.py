@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -34,7 +33,7 @@ def slow_engine() -> Engine:
 @asynccontextmanager
 async def served(services: Services) -> AsyncIterator[tuple[web.AppRunner, PoolStats]]:
     app = build_app(services)
-    runner = web.AppRunner(app, shutdown_timeout=3.0)
+    runner = web.AppRunner(app, shutdown_timeout=120.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -43,18 +42,15 @@ async def served(services: Services) -> AsyncIterator[tuple[web.AppRunner, PoolS
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """How long it took."""
-    began = time.monotonic()
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    return time.monotonic() - began
 
 
 @pytest.fixture
 def slow(services: Services) -> Services:
-    return replace(services, queries=slow_engine(), limits=Limits(query_seconds=60.0, threads=1))
+    return replace(services, queries=slow_engine(), limits=Limits(query_seconds=600.0, threads=1))
 
 
 async def ask(runner: web.AppRunner, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -73,7 +69,7 @@ async def test_a_closed_connection_frees_the_thread(slow: Services) -> None:
         assert stats.open == 1, "the query must still run, or nothing is tested"
         writer.close()
         await writer.wait_closed()
-        assert await until(lambda: stats.open == 0) < 2
+        await until(lambda: stats.open == 0)
         assert (stats.canceled, stats.timeouts) == (1, 0)
         # The only thread works again.
         reader, writer = await ask(runner, "/api/v1/query?query=1%2B1")
@@ -100,9 +96,8 @@ async def test_a_stopping_server_does_not_wait_for_queries(slow: Services) -> No
     async with served(slow) as (runner, stats):
         reader, writer = await ask(runner, SLOW.format(quote(QUERY)))
         await until(lambda: stats.open == 1)
-        began = time.monotonic()
-        await runner.cleanup()
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(60):
+            await runner.cleanup()
         assert stats.open == 0
         assert (await reader.readline()).startswith(b"HTTP/1.1 499")
         assert b'"errorType":"canceled"' in await reader.read()

@@ -33,7 +33,7 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture
 def querier(server: FakeServer) -> Iterator[RemoteQuerier]:
     headers = (("Authorization", Secret("Bearer hunter2")), ("X-Scope-OrgID", Secret("home")))
-    with closing(Http(Endpoint(f"{server.url}/base", headers, timeout=2.0), "1.2")) as http:
+    with closing(Http(Endpoint(f"{server.url}/base", headers, timeout=60.0), "1.2")) as http:
         yield RemoteQuerier(http)
 
 
@@ -145,11 +145,11 @@ def test_no_answer_is_told_in_words(server: FakeServer, querier: RemoteQuerier) 
         querier.select(UP, 0, 1)
     server.cut_off = False
     querier.select(UP, 0, 1)  # a new connection
-    server.hang_s = 3.0
+    server.hang_s = 30.0
     began = time.monotonic()
     with pytest.raises(RemoteFailed, match="no complete answer in time"):
         querier.begin(began + 0.2, lambda _: None).select(UP, 0, 1)
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 20
     server.down()
     with pytest.raises(RemoteFailed, match="Connection refused"):
         RemoteQuerier(Http(Endpoint(server.url), "1")).select(UP, 0, 1)
