@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import lacking
 
 _TUNSETIFF = 0x400454CA
@@ -69,7 +70,7 @@ class Wire:
     def close(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(5 * PATIENCE)
         for file in self._files:
             os.close(file)
         with contextlib.suppress(subprocess.CalledProcessError):

@@ -26,6 +26,7 @@ from alerting.storage.options import StoreOptions
 from alerting.storage.ports import Querier
 from alerting.storage.store import Store
 from alerting.transfer import import_cli
+from tests.support.machine import PATIENCE
 from tests.support.memory_querier import MemoryQuerier
 from tests.support.prometheus import Data, openmetrics, prometheus_with
 from tests.support.random_promql import LENGTH_MS, START_MS, Grammar, data
@@ -55,7 +56,7 @@ class Comparison:
 
     def __init__(self, base: str, querier: Querier) -> None:
         self._engine = Engine(querier)
-        self._peer = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+        self._peer = http.client.HTTPConnection(urlsplit(base).netloc, timeout=10 * PATIENCE)
 
     def close(self) -> None:
         self._peer.close()

@@ -63,7 +63,7 @@ class RemotePeer:
         """As a power cut would."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=20 * PATIENCE)
 
     def go_away(self) -> None:
         """As roughly as it can without forgetting what it took: VictoriaMetrics has no log and forgets seconds."""
@@ -71,7 +71,7 @@ class RemotePeer:
             self.kill()
         else:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=20 * PATIENCE)
 
     def settle(self) -> None:
         """What was taken is found from now on: VictoriaMetrics shows it after a second or so unless it is asked to."""

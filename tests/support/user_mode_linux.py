@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.machine import PATIENCE
 from tests.support.peers import ROOT, need
 
 # ``share`` is the one folder in which the guest can write.
@@ -31,7 +32,7 @@ sleep 60
 DISK_BYTES = 16 * 2**20
 
 
-def run_in_own_kernel(module: str, share: Path, *kernel_options: str, seconds: float = 120.0) -> str:
+def run_in_own_kernel(module: str, share: Path, *kernel_options: str, seconds: float = 60.0 * PATIENCE) -> str:
     """Runs ``python -m module SHARE`` as root of a guest that has ``share``, an empty folder; what its console said.
 
     ``kernel_options`` go to its kernel. The guest's disk, /dev/ubda, is empty. Only Intel's and AMD's processors can.
