@@ -69,12 +69,11 @@ class JetsonSensors:
             self.jtop.start()
 
     def stop(self) -> None:
-        """Ends the sampling threads and the children."""
-        for ticker in self._tickers:
-            ticker.stop()
+        """Ends the sampling threads and the children, and lets go of the driver, which keeps what hangs in it."""
+        ended = [ticker.stop() for ticker in self._tickers]
         if self.jtop is not None:
             self.jtop.stop()
-        if self.nvml is not None:
+        if self.nvml is not None and all(ended):
             self.nvml.close()
         if self.child is not None:
             self.child.stop()

@@ -28,9 +28,9 @@ class NvidiaSensors:
         self._ticker.start()
 
     def stop(self) -> None:
-        """Ends the sampling thread and lets go of the driver."""
-        self._ticker.stop()
-        self.sampler.close()
+        """Ends the sampling thread and lets go of the driver, which keeps what hangs in it."""
+        if self._ticker.stop():
+            self.sampler.close()
 
     def collectors(self) -> dict[str, Collector]:
         """Every collector of this file by name."""

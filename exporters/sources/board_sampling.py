@@ -33,17 +33,22 @@ class Ticker:
 
     def start(self) -> None:
         """Starts the thread; a second call does nothing."""
-        if self._thread is None:
+        if self._thread is None or self._stop.is_set():
             self._stop = threading.Event()  # one a thread: a hung one of before must not wake up to go on
             self._thread = threading.Thread(target=self._run, args=(self._stop,), name=self._name, daemon=True)
             self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread; waits at most ``STOP_SECONDS`` for a tick that is under way."""
+    def stop(self) -> bool:
+        """Ends the thread; waits, the first time, at most ``STOP_SECONDS`` for a tick that is under way. Whether none
+        is any more."""
+        patience = 0.0 if self._stop.is_set() else STOP_SECONDS
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(patience)
+            if self._thread.is_alive():
+                return False
             self._thread = None
+        return True
 
     def _run(self, stop: threading.Event) -> None:
         due = time.monotonic()

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from exporters.collector import CollectorFailed, NoData
 from exporters.collectors.board import BoardSensors
+from exporters.collectors.jetson import JetsonSensors
 from exporters.collectors.nvidia import NvidiaGpus, NvidiaSensors
-from exporters.sources.board import BoardPaths
+from exporters.sources.board import Board, BoardPaths
 from exporters.sources.nvml import GpuReading, NvmlSampler
 from tests.exporters.collectors.test_jetson import by_name
 from tests.exporters.sources.test_nvml import Library
+from tests.exporters.support import FAR
 
 CARD = GpuReading("Card", load=0.25, memory_used=1.0, memory_size=2.0, temperature=50.0, power=30.5, clock=1e9)
 
@@ -55,3 +60,48 @@ def test_only_where_the_driver_is_and_the_board_is_no_jetson(tmp_path: Path) -> 
     tree.mkdir()
     (tree / "compatible").write_bytes(b"nvidia,p3768\0nvidia,tegra234\0")
     assert not BoardSensors(BoardPaths.below(tmp_path)).has("nvidia_gpu"), "an Orin's own GPU would be told as idle"
+
+
+class Gated:
+    """A driver that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.inside = False
+        self.closed: list[bool] = []
+
+    def read(self) -> Sequence[GpuReading]:
+        self.inside = True
+        self.entered.set()
+        self.go.wait(FAR)
+        self.inside = False
+        return [CARD]
+
+    def close(self) -> None:
+        self.closed.append(self.inside)
+
+
+@pytest.mark.parametrize("board", ["nvidia", "thor"])
+def test_a_driver_is_not_let_go_of_while_something_hangs_in_it(
+    tmp_path: Path, board: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.sources.board_sampling.STOP_SECONDS", 0.01)
+    driver = Gated()
+    sampler = NvmlSampler(lambda: driver)
+    thor = Board("jetson", "Thor", "tegra264", "38.2")
+    sensors = (
+        NvidiaSensors(sampler)
+        if board == "nvidia"
+        else JetsonSensors(thor, BoardPaths.below(tmp_path), None, nvml=sampler)
+    )
+    sensors.start()
+    assert driver.entered.wait(FAR)
+    for _ in range(3):  # each collector of the board says that it is to stop
+        sensors.stop()
+    assert driver.closed == []
+    driver.go.set()
+    end = time.monotonic() + FAR
+    while not driver.closed:
+        assert time.monotonic() < end
+        sensors.stop()
+    assert driver.closed == [False]
