@@ -193,6 +193,9 @@ async def test_postgresql_figures_and_saturation(postgres: Postgres) -> None:
         assert figure(verdict, databases.PG_STATIC, postgres.psql("SHOW server_version").split()[0]) == 1.0
         assert (figure(verdict, databases.PG_SIZE, "postgres") or 0) > 1e6
         assert (figure(verdict, databases.PG_DATABASE["xact_commit"], "5", "postgres") or 0) > 0
+        async with asyncio.timeout(10 * PATIENCE):
+            while figure(await ask(asked), databases.PG_ACTIVITY, "idle"):  # noqa: ASYNC110  # psql has yet to end
+                await asyncio.sleep(0.05)
         held = [probe("postgresql", postgres.port, user="monitor") for _ in range(6)]
         for one in held:
             assert summary(await ask(one)) in (UP, (State.DEGRADED, Reason.SATURATED))

@@ -65,7 +65,10 @@ def test_differences_are_found() -> None:
 
 def test_ingest() -> None:
     # Prometheus looks for its targets five seconds after the start.
-    costs = bench_ingest.measure(2, 1, 2.0, rules=False, warm_s=6.5)
+    for seconds in (2.0, 8.0, 32.0):  # a busy machine scrapes later than it is told to
+        costs = bench_ingest.measure(2, 1, seconds, rules=False, warm_s=6.5)
+        if min(cost.samples for cost in costs.values()) >= 2 * 586:
+            break
     assert set(costs) == {bench_ingest.OURS, bench_ingest.THEIRS}
     for cost in costs.values():
         assert cost.samples >= 2 * 586
