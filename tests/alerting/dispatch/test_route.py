@@ -120,7 +120,7 @@ def test_amtool_agrees(children: list[Route], labels: dict[str, str], tmp_path_f
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=120,
     )
     ours = [node.receiver for node in matching(build(root), Labels.of(labels))]
     assert done.stdout.strip().split(",") == ours

@@ -124,7 +124,7 @@ def promtool(path: Path) -> tuple[bool, str]:
     # It leaves its store behind when it ends with an error.
     there = {**os.environ, "TMPDIR": str(path.parent)}
     command = [need("promtool"), "test", "rules", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=there)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=there)
     return done.returncode == 0, done.stdout + done.stderr
 
 
