@@ -363,7 +363,7 @@ def test_values_mean_what_they_say() -> None:
     for title in ("Request flows", "Request flows over time"):
         assert meanings(title) == {
             "0": ("BROKEN", "red"),
-            "0.0001 to 0.9915": ("degraded", "yellow"),
+            "0.0001 to 0.9915": ("degraded", look.YELLOW),
             "0.992 to 0.999997": ("UNKNOWN", "#808080"),
             "0.999999 to 1.000001": ("works", "green"),
             "null+nan": unknown,
