@@ -13,8 +13,8 @@ from dashboards.limits import Limit
 
 Json = dict[str, Any]
 
-# Words are written in them too. Grafana's own yellow has a contrast of 1.6 to 1 on the white of its light theme, its orange
-# 2.6; these have 3 or more (WCAG 2.2, 1.4.11) on both themes.
+# Words are written in them too. Grafana's own yellow has a contrast of 1.6 to 1 on the white of its light theme, its
+# orange 2.6; these have 3 or more (WCAG 2.2, 1.4.11) on both themes.
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "#BD8A00", "dark-orange", "red", "blue", "#808080"
 
 # Distinct on dark and light, none of them the green, yellow or red that mean something.
