@@ -139,7 +139,7 @@ def services(store: Store) -> Services:
         config=lambda: ConfigState("a: 1\n", NOW_MS),
         version="1.2.3",
         started_ms=NOW_MS,
-        limits=Limits(query_seconds=5.0),
+        limits=Limits(query_seconds=60.0),
     )
 
 
