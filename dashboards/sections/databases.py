@@ -17,10 +17,13 @@ _SAVED = (look.State(0, "FAILED", look.RED), look.State(1, "saved", look.GREEN),
 
 
 def redis(view: View) -> list[Tile]:
+    return [*_redis_memory(view), *_redis_work(view), *_redis_trouble(view)]
+
+
+def _redis_memory(view: View) -> list[Tile]:
     house, scope, legend = view.house, view.exporters, view.name("service")
     count = view.services("redis")
     used, most = pick(REDIS_NUMBERS["used_memory"], scope), pick(REDIS_NUMBERS["maxmemory"], scope)
-    hits, misses = rate(REDIS_NUMBERS["keyspace_hits"], scope), rate(REDIS_NUMBERS["keyspace_misses"], scope)
     return [
         house.graph(
             "Redis memory",
@@ -48,6 +51,14 @@ def redis(view: View) -> list[Tile]:
             limit=limits.REDIS_MEMORY,
             width=8,
         ),
+    ]
+
+
+def _redis_work(view: View) -> list[Tile]:
+    house, scope, legend = view.house, view.exporters, view.name("service")
+    count = view.services("redis")
+    hits, misses = rate(REDIS_NUMBERS["keyspace_hits"], scope), rate(REDIS_NUMBERS["keyspace_misses"], scope)
+    return [
         house.graph(
             "Redis commands",
             note(
@@ -73,6 +84,13 @@ def redis(view: View) -> list[Tile]:
             high=1,
             width=8,
         ),
+    ]
+
+
+def _redis_trouble(view: View) -> list[Tile]:
+    house, scope, legend = view.house, view.exporters, view.name("service")
+    count = view.services("redis")
+    return [
         house.graph(
             "Evicted keys, refused clients",
             note(

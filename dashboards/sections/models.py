@@ -13,6 +13,10 @@ from exporters.catalog import services as catalog
 
 
 def ollama(view: View) -> list[Tile]:
+    return [*_models(view), *_requests(view)]
+
+
+def _models(view: View) -> list[Tile]:
     house, scope, count = view.house, view.exporters, view.services("ollama")
     keep = "max by (node, service, model) "
     node = [] if view.single else [Column("node", "Node", width=90)]
@@ -68,6 +72,12 @@ def ollama(view: View) -> list[Tile]:
             width=6,
             decimals=0,
         ),
+    ]
+
+
+def _requests(view: View) -> list[Tile]:
+    house, scope, count = view.house, view.exporters, view.services("ollama")
+    return [
         house.graph(
             "Requests to models",
             note(
