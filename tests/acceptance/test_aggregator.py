@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import time
 from collections.abc import Callable
@@ -73,13 +74,21 @@ def test_a_firing_alert_is_not_told_again_after_a_kill_and_still_resolves(
     assert [title.split()[0] for title in phone.titles()] == ["DOWN", "RESOLVED"]
 
 
+def first_sample(aggregator: Aggregator) -> float:
+    """When, in seconds since the epoch; infinite while there is none."""
+    found = aggregator.get("/api/v1/query?query=node_load1[1h]")["data"]["result"]
+    return float(found[0]["values"][0][0]) if found else math.inf
+
+
 def test_samples_of_before_a_kill_are_there_after_it(aggregator: Aggregator) -> None:
     aggregator.start()
-    until(lambda: (aggregator.own_metric("tierwatch_storage_flushes_total") or 0) > 0, 20)
-    before = time.time() - 5  # noqa: TID251 - the query asks for a time of the real clock
+    # A sample has the time at which its scrape began, which takes a second at most.
+    flushed = "tierwatch_storage_last_flush_timestamp_seconds"
+    until(lambda: (aggregator.own_metric(flushed) or 0) > first_sample(aggregator) + 1.5, 20)
+    first = first_sample(aggregator)
     aggregator.kill()
     aggregator.start()
-    answer = aggregator.get(f"/api/v1/query?query=node_load1&time={before}")
+    answer = aggregator.get(f"/api/v1/query?query=node_load1&time={first}")
     assert answer["data"]["result"][0]["value"][1] == "0.25"
 
 

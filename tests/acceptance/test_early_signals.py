@@ -52,7 +52,7 @@ def test_an_exporter_survives_hang_ups_and_says_what_to_do(tmp_path: Path) -> No
     with log.open("wb") as file:
         process = subprocess.Popen(command("--listen", "127.0.0.1:0"), stderr=file)
     try:
-        assert hang_up_until(process, log, "an exporter is restarted, not reloaded") > 20
+        assert hang_up_until(process, log, "an exporter is restarted, not reloaded") > 5
         process.terminate()
         assert process.wait(10 * PATIENCE) == 0
     finally:
