@@ -39,6 +39,7 @@ from tests.exporters.probes.servers import (
     rows,
     running,
 )
+from tests.exporters.probes.support import LONG
 
 HOUR = 3600.0
 _MODELS = [*(f"model-{number}:latest" for number in range(14)), "llama3.2:3b", "codellama:7b", "gpt-oss:20b"]
@@ -138,7 +139,7 @@ async def _asked(key: str, service: Service, now: float) -> Verdict:
             **more,
         )
         probe = make(wanted)
-        verdict = await outcome(probe, 2.0)
+        verdict = await outcome(probe, LONG)
         probe.close()
     assert verdict.state in (State.UP, State.DEGRADED), (key, verdict)
     figures = Figures(key)
