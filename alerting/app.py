@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ from config.problems import ConfigError
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 8.0
+READ_AHEAD_SECONDS = 1.0
 FLUSHES_UNTIL_GIVEN_BACK = 75
 KEEP_ALIVE_SECONDS = 75.0
 LONGEST_URL = 64 * 1024  # a long query asked with GET
@@ -367,6 +369,8 @@ class App:
         self._failed.set()
 
     async def _flush_forever(self) -> None:
+        # The first dashboard after a start is answered sooner; the flush after it must not come too late.
+        await asyncio.to_thread(self.store.read_ahead, self._clock.now_ms(), time.monotonic() + READ_AHEAD_SECONDS)
         while True:
             for _ in range(FLUSHES_UNTIL_GIVEN_BACK):
                 await asyncio.sleep(FLUSH_SECONDS)

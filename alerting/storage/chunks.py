@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 TIMES = 0xFFFF  # stands for a block's times where a bundle's number would stand
 BAD_REMEMBERED = 10_000
+AHEAD_AT_ONCE = 32  # bundles of some KiB
 CELLS_AT_ONCE = 1 << 16  # restored together: many small columns in one go, within half a MiB that is not asked for anew
 
 
@@ -50,8 +51,7 @@ Place: TypeAlias = tuple[int, npt.NDArray[np.intp], IdArray]
 """A bundle of a block that has some of the series asked for: its number, where these stand among all, these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # made by the dozen in each query: a frozen dataclass takes thrice as long
     """The columns of these series out of a bundle, and where the ``window`` of them belongs: ``rows`` of the matrix,
     ``into`` these of its columns."""
 
@@ -87,7 +87,7 @@ class Restoring:
     def finish(self) -> None:
         """All that was added is in its place."""
         for (piece, rows), values in zip(self._pieces, columns(self._wanted), strict=True):
-            piece.matrix[rows, piece.into] = values[:, piece.window]
+            piece.matrix[_as_slice(rows), piece.into] = values[:, piece.window]
         self._wanted, self._pieces, self._cells = [], [], 0
 
 
@@ -167,10 +167,7 @@ class ChunkReader:
         """
         windows = []
         total = 0
-        ready: dict[int, bytes] = {}
-        self._read_times(blocks)
-        for block in blocks:
-            times = self.times(block)
+        for block, times in zip(blocks, self._times_of(blocks), strict=True):
             if strict and not len(times):
                 raise Unreadable(block)
             low, high = 0, len(times)
@@ -183,16 +180,14 @@ class ChunkReader:
         matrix = np.full((len(ids), total + room), ABSENT)
         pieces: list[Piece] = []
         places = _places_of([block for block, _, _ in windows], ids)
-        if keep:
-            its = zip(windows, places, strict=True)
-            ready = self._read_ahead([chunk_key(block, number) for (block, _, _), at in its for number, _, _ in at])
+        bundles = iter(self._bundles_of(windows, places, keep))
         at = 0
         for (block, times, window), here in zip(windows, places, strict=True):
             into = slice(at, at + len(times))
             at += len(times)
             all_times[into] = times
-            for number, rows, its_ids in here:
-                found = self.bundle(block, number, keep, ready)
+            for _, rows, its_ids in here:
+                found = next(bundles)
                 if found is not None:
                     pieces.append(Piece(found, its_ids, matrix, rows, into, window))
                 elif strict:
@@ -204,10 +199,40 @@ class ChunkReader:
             mine.finish()
         return all_times, matrix, total
 
-    def _read_times(self, blocks: Sequence[Block]) -> None:
-        """Those that are not in memory, at one go. Only for speed, as ``_read_ahead``."""
+    def _times_of(self, blocks: Sequence[Block]) -> list[IntArray]:
+        """``times`` of each."""
+        keys = [chunk_key(block, TIMES) for block in blocks]
+        kept = self._look_up(keys)
+        self._read_times([block for block, entry in zip(blocks, kept, strict=True) if entry is None])
+        its = zip(blocks, kept, strict=True)
+        return [entry if isinstance(entry, np.ndarray) else self.times(block) for block, entry in its]
+
+    def _bundles_of(
+        self, windows: Sequence[tuple[Block, IntArray, slice]], places: Sequence[Sequence[Place]], keep: bool
+    ) -> list[Inflated | None]:
+        """``bundle`` of each place of each window."""
+        wanted = [(block, number) for (block, _, _), here in zip(windows, places, strict=True) for number, _, _ in here]
+        keys = [chunk_key(block, number) for block, number in wanted]
+        kept = self._look_up(keys)
+        unknown = [key for key, entry in zip(keys, kept, strict=True) if entry is None]
+        ready = self._read_chunks(unknown) if keep else {}
+        return [
+            entry if isinstance(entry, Inflated) else self.bundle(block, number, keep, ready)
+            for (block, number), entry in zip(wanted, kept, strict=True)
+        ]
+
+    def _look_up(self, keys: Sequence[int]) -> list[IntArray | Inflated | None]:
+        """What is in memory of these."""
         with self._lock:
-            unknown = [block for block in blocks if chunk_key(block, TIMES) not in self._kept]
+            found = [self._kept.get(key) for key in keys]
+            for key, entry in zip(keys, found, strict=True):
+                if entry is not None:
+                    self._kept.move_to_end(key)
+                    self.hits += 1
+        return found
+
+    def _read_times(self, unknown: Sequence[Block], *, spare: bool = False) -> None:
+        """Those of several blocks at one go. Only for speed, as ``_read_chunks``."""
         if len(unknown) < 2:
             return
         with suppress(DatabaseDamaged):
@@ -215,17 +240,40 @@ class ChunkReader:
             there = [block for block in unknown if block.id in data]
             for block, times in zip(there, decode_many_times([data[block.id] for block in there]), strict=True):
                 if times is not None and len(times) == block.count:
-                    self._keep(chunk_key(block, TIMES), times)
+                    self._keep(chunk_key(block, TIMES), times, spare=spare)
 
-    def _read_ahead(self, keys: Sequence[int]) -> dict[int, bytes]:
-        """Chunks that are not in memory, read at one go. Only for speed: what is missing here, or damaged, is met again
-        where it is read alone."""
-        with self._lock:
-            unknown = [key for key in keys if key not in self._kept]
+    def _read_chunks(self, unknown: Sequence[int]) -> dict[int, bytes]:
+        """Several at one go. Only for speed: what is missing here, or damaged, is met again where it is read alone."""
         if len(unknown) > 1:
             with suppress(DatabaseDamaged):
                 return self._disk.chunks(unknown)
         return {}
+
+    def read_ahead(self, blocks: Sequence[Block], deadline: float) -> bool:
+        """What nobody has asked for yet into memory, in this order, as far as nothing has to go for it; whether there
+        is room and time left. What is damaged is for those who ask. Raises StorageError.
+
+        ``deadline`` is a reading of time.monotonic().
+        """
+        if time.monotonic() > deadline:
+            return False
+        with self._lock:
+            unknown = [block for block in blocks if chunk_key(block, TIMES) not in self._kept]
+            every = ((block, chunk_key(block, number)) for block in blocks for number in _bundles(block))
+            block_of = {key: block for block, key in every if key not in self._kept}
+        self._read_times(unknown, spare=True)
+        keys = list(block_of)
+        for low in range(0, len(keys), AHEAD_AT_ONCE):
+            some = keys[low : low + AHEAD_AT_ONCE]
+            data = self._read_chunks(some)
+            for key in some:
+                with suppress(Damaged):
+                    found = inflate(data.get(key, b""))
+                    if found.rows == block_of[key].count and not self._keep(key, found, spare=True):
+                        return False
+            if time.monotonic() > deadline:
+                return False
+        return True
 
     def last_row(self, block: Block) -> tuple[IdArray, FloatArray]:
         """The series of a block and their values in its last row; none when they cannot be read back. For the start,
@@ -238,7 +286,7 @@ class ChunkReader:
         """These blocks are gone."""
         with self._lock:
             for block in blocks:
-                for number in (TIMES, *range(int(block.members.bundles.max(initial=0)) + 1)):
+                for number in (TIMES, *_bundles(block)):
                     entry = self._kept.pop(chunk_key(block, number), None)
                     if entry is not None:
                         self._size -= _size(entry)
@@ -266,14 +314,20 @@ class ChunkReader:
             self._kept.move_to_end(key)
             return entry
 
-    def _keep(self, key: int, entry: IntArray | Inflated) -> None:
+    def _keep(self, key: int, entry: IntArray | Inflated, *, spare: bool = False) -> bool:
+        """Whether it is in memory now. ``spare``: only where there is room, and first to go when that is needed."""
         with self._lock:
-            if key in self._kept or _size(entry) > self._bound:
-                return
+            if key in self._kept:
+                return True
+            if _size(entry) > self._bound - (self._size if spare else 0):
+                return False
             self._kept[key] = entry
             self._size += _size(entry)
+            if spare:
+                self._kept.move_to_end(key, last=False)
             while self._size > self._bound:
                 self._size -= _size(self._kept.popitem(last=False)[1])
+            return True
 
     def _report(self, key: int, block: Block, error: Exception) -> None:
         with self._lock:
@@ -301,6 +355,19 @@ def _places(members: Members, ids: IdArray) -> list[Place]:
     if len(numbers) == 1:
         return [(numbers.pop(), rows, ids[rows])]
     return [(number, its := rows[bundles == number], ids[its]) for number in sorted(numbers)]
+
+
+def _as_slice(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | slice:
+    """Ascending numbers as a slice where they are neighbours: what is written there is copied in one go."""
+    if not len(rows):
+        return slice(0)
+    first, last = rows.item(0), rows.item(-1)
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
+def _bundles(block: Block) -> range:
+    """The numbers of its bundles."""
+    return range(int(block.members.bundles.max(initial=0)) + 1)
 
 
 def _size(entry: IntArray | Inflated) -> int:

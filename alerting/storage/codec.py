@@ -82,18 +82,15 @@ def encode(ids: IdArray, values: FloatArray, level: int = 6) -> bytes:
 class Inflated:
     """A rectangle unpacked, its columns still differences in a few bytes each: what is worth keeping in memory.
 
+    ``coding`` is mode, decimals, shift and width, ``ends`` first and second number of each column: 4 and 2 rows.
     ``groups`` has, by width, the byte planes of all columns of that width (width x columns x (rows - 1)); ``place``
     says where a column stands in its group, ``holed`` where in ``holes`` (-1: it has none).
     """
 
     ids: IdArray
     rows: int
-    mode: U8Array
-    decimals: U8Array
-    shift: U8Array
-    width: U8Array
-    first: IntArray
-    second: IntArray
+    coding: U8Array
+    ends: IntArray
     groups: dict[int, U8Array]
     place: npt.NDArray[np.intp]
     holed: npt.NDArray[np.intp] | None
@@ -128,11 +125,10 @@ def _inflate(data: bytes) -> Inflated:
     if version != VERSION or not rows or count * rows > MAX_CELLS:
         raise Damaged(f"version {version}, {count} columns x {rows} rows")
     ids: IdArray = np.cumsum(reader.shuffled(count, 4).view(np.uint32).ravel(), dtype=np.uint32)
-    mode, decimals, shift, width = coding = reader.octets(4 * count).reshape(4, count)
+    coding = reader.octets(4 * count).reshape(4, count)
     if (coding > _MOST).any():
         raise Damaged("unknown encoding")
-    first = reader.shuffled(count, 8).view(np.int64).ravel()
-    second = reader.shuffled(count, 8).view(np.int64).ravel()
+    ends = reader.octets(2 * 8 * count).reshape(2, 8, count).transpose(0, 2, 1).copy().view(np.int64)[:, :, 0]
     holed = holes = None
     if has_holes:
         marked = reader.octets(count).astype(bool)
@@ -140,12 +136,13 @@ def _inflate(data: bytes) -> Inflated:
         holes = reader.octets(int(marked.sum()) * rows).reshape(-1, rows)
     groups = {}
     place = np.zeros(count, np.intp)
+    width = coding[3]
     for size in sorted(set(width.tolist()) - {0}):
         chosen = (width == size).nonzero()[0]
         place[chosen] = np.arange(len(chosen))
         groups[size] = reader.octets(size * len(chosen) * (rows - 1)).reshape(size, len(chosen), rows - 1)
     size = len(reader.data) + 60 * count
-    return Inflated(ids, rows, mode, decimals, shift, width, first, second, groups, place, holed, holes, size)
+    return Inflated(ids, rows, coding, ends, groups, place, holed, holes, size)
 
 
 def columns(wanted: Sequence[Wanted]) -> list[FloatArray]:
@@ -173,9 +170,11 @@ def _of_like_length(wanted: Sequence[Wanted]) -> list[list[int]]:
 def _together(wanted: Sequence[Wanted]) -> list[FloatArray]:
     most = max(part.rows for part, _ in wanted)
     deltas = np.zeros((sum([len(chosen) for _, chosen in wanted]), most - 1), np.uint64)
+    coding = np.concatenate([part.coding.take(chosen, 1) for part, chosen in wanted], axis=1)
+    ends = np.concatenate([part.ends.take(chosen, 1) for part, chosen in wanted], axis=1)
     at = 0
     for part, chosen in wanted:
-        widths = part.width[chosen]
+        widths = coding[3, at : at + len(chosen)]
         different = set(widths.tolist())
         for width in different - {0}:
             where = (widths == width).nonzero()[0] if len(different) > 1 else slice(None)
@@ -185,15 +184,8 @@ def _together(wanted: Sequence[Wanted]) -> list[FloatArray]:
                 numbers |= group[plane, places].astype(np.uint64) << np.uint64(8 * plane)
             deltas[at : at + len(chosen)][where, : part.rows - 1] = numbers
         at += len(chosen)
-    plan = Plan(
-        mode=np.concatenate([part.mode[chosen] for part, chosen in wanted]),
-        decimals=np.concatenate([part.decimals[chosen] for part, chosen in wanted]),
-        shift=np.concatenate([part.shift[chosen] for part, chosen in wanted]),
-        width=np.concatenate([part.width[chosen] for part, chosen in wanted]),
-        first=np.concatenate([part.first[chosen] for part, chosen in wanted]),
-        second=np.concatenate([part.second[chosen] for part, chosen in wanted]),
-        deltas=deltas,
-    )
+    mode, decimals, shift, width = coding
+    plan = Plan(mode, decimals, shift, width, first=ends[0], second=ends[1], deltas=deltas)
     values = restore(plan, most)
     found = []
     at = 0

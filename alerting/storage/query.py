@@ -15,7 +15,7 @@ from alerting.model.series import ABSENT_BITS, STALE_BITS, BoolArray, FloatArray
 from alerting.storage.chunks import ChunkReader, Restoring, Vanished
 from alerting.storage.codec import IdArray
 from alerting.storage.disk import Block
-from alerting.storage.head import Head
+from alerting.storage.head import Head, Rows
 from alerting.storage.newest import NEVER_MS
 from alerting.storage.options import IMPORTED
 from alerting.storage.ports import StorageError
@@ -40,6 +40,7 @@ class Source:
         self.imported = name.startswith(IMPORTED)
         self.blocks: tuple[Block, ...] = ()
         self.blocks_end_ms = NEVER_MS
+        self.blocks_rows = 0
         self._starts = self._ends = np.zeros(0, np.int64)
 
     def set_blocks(self, blocks: Iterable[Block]) -> None:
@@ -47,6 +48,7 @@ class Source:
         self.blocks = tuple(blocks)
         self._starts = np.array([block.start_ms for block in self.blocks], np.int64)
         self._ends = np.array([block.end_ms for block in self.blocks], np.int64)
+        self.blocks_rows = sum([block.count for block in self.blocks])
         self.blocks_end_ms = max((block.end_ms for block in self.blocks), default=NEVER_MS)
 
     def overlapping(self, start_ms: int, end_ms: int) -> list[Block]:
@@ -59,11 +61,7 @@ class Source:
     def spans(self, start_ms: int, end_ms: int) -> list[Span]:
         """Everything that overlaps the window: (when it was written, its first and last time). The caller holds the
         lock."""
-        found = [(block.id, block.start_ms, block.end_ms) for block in self.overlapping(start_ms, end_ms)]
-        for number, rows in enumerate((*self.head.past, self.head.rows_now())):
-            if len(rows.times) and rows.times[0] <= end_ms and rows.times[-1] >= start_ms:
-                found.append((NEWEST + number, int(rows.times[0]), int(rows.times[-1])))
-        return found
+        return _spans(self.overlapping(start_ms, end_ms), (*self.head.past, self.head.rows_now()), start_ms, end_ms)
 
     def in_memory(self, start_ms: int, end_ms: int) -> bool:
         """Whether nothing of the window is anywhere else than in the head's window. The caller holds the lock."""
@@ -162,6 +160,9 @@ class Query:
             seen[rows.ids[has]] = True
 
     def _check_size(self, by_source: dict[int, list[Series]], start_ms: int, end_ms: int) -> None:
+        every = ((self._sources[number], len(its)) for number, its in by_source.items())
+        if sum([(source.blocks_rows + source.head.count) * count for source, count in every]) <= self._max_samples:
+            return  # whatever the window
         cells = 0
         for source_id, series_list in by_source.items():
             source = self._sources[source_id]
@@ -181,9 +182,8 @@ class Query:
         ids: IdArray = np.sort(np.array([series.id for series in series_list], np.uint32))
         with source.head.lock:  # blocks and head of the same moment: rows move from one to the other
             blocks = source.overlapping(start_ms, end_ms)
-            heads = [rows.within(start_ms, end_ms) for rows in source.head.past]
-            heads.append(source.head.rows_now().within(start_ms, end_ms))
-            around = source.spans(start_ms - BRIDGED_MS, end_ms + BRIDGED_MS)
+            kept, rows_kept = source.blocks, (*source.head.past, source.head.rows_now())
+        heads = [rows.within(start_ms, end_ms) for rows in rows_kept]
         size = sum(block.count for block in blocks) * len(ids) * 8
         keep = size < self._chunks.bound // 2  # a long query would only push out what short ones use
         room = sum(len(rows.times) for rows in heads)
@@ -192,8 +192,9 @@ class Query:
             if len(rows.times):
                 end = filled + len(rows.times)
                 times[filled:end] = rows.times
-                here = np.isin(rows.ids, ids)
-                matrix[np.searchsorted(ids, rows.ids[here]), filled:end] = rows.values[:, here].T
+                place = ids.searchsorted(rows.ids)
+                here = (ids.take(place, mode="clip") == rows.ids).nonzero()[0]
+                matrix[place[here], filled:end] = rows.values[:, here].T
                 filled = end
         chosen = None
         if not source.imported and not (times[1:] > times[:-1]).all():
@@ -201,6 +202,7 @@ class Query:
             pieces = [found[(found >= start_ms) & (found <= end_ms)] for found in pieces]
             pieces += [rows.times for rows in heads]
             ages = [block.id for block in blocks] + [NEWEST + number for number in range(len(heads))]
+            around = _spans(kept, rows_kept, start_ms - BRIDGED_MS, end_ms + BRIDGED_MS)
             chosen = written_last(times, np.repeat(ages, [len(piece) for piece in pieces]), around)
             times = times[chosen]
         times.flags.writeable = False  # shared by the series below
@@ -209,6 +211,15 @@ class Query:
             return _split(series_list, ids, times, matrix if chosen is None else matrix[:, chosen])
 
         return split
+
+
+def _spans(blocks: Iterable[Block], heads: Iterable[Rows], start_ms: int, end_ms: int) -> list[Span]:
+    """Those of blocks and rows in memory that overlap the window."""
+    found = [(one.id, one.start_ms, one.end_ms) for one in blocks if one.start_ms <= end_ms and one.end_ms >= start_ms]
+    for number, rows in enumerate(heads):
+        if len(rows.times) and rows.times[0] <= end_ms and rows.times[-1] >= start_ms:
+            found.append((NEWEST + number, int(rows.times[0]), int(rows.times[-1])))
+    return found
 
 
 def _retrying(read: Callable[[], Found]) -> Found:

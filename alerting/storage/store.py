@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,8 @@ from alerting.storage.tail import TailReader
 from alerting.storage.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
+
+BLOCKS_AHEAD = 16  # read ahead at once
 
 
 class Store:
@@ -82,6 +85,20 @@ class Store:
         as ``max_head_rows`` goes) for the next call.
         """
         return self._upkeep.flush(now_ms)
+
+    def read_ahead(self, now_ms: int, deadline: float) -> None:
+        """Unpack the newest blocks into the cache until it is full: after a start they are asked for first.
+
+        Blocks on the disk; stops at ``deadline`` (a reading of time.monotonic()), when the disk refuses, and when the
+        store is closed.
+        """
+        blocks = [block for source in list(self._sources.values()) for block in source.blocks]
+        # What lies in the future is of a clock that was wrong.
+        blocks.sort(key=lambda block: (block.start_ms <= now_ms, block.end_ms), reverse=True)
+        with suppress(StorageError):
+            for low in range(0, len(blocks), BLOCKS_AHEAD):
+                if not self._chunks.read_ahead(blocks[low : low + BLOCKS_AHEAD], deadline):
+                    return
 
     @property
     def trouble(self) -> str:
