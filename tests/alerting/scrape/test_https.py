@@ -13,6 +13,7 @@ from alerting.scrape.http import HttpPages
 from alerting.scrape.source import Body, ScrapeError
 from tests.support import hostile_server as hs
 from tests.support.peers import need
+from tests.support.ports import free_port
 
 LIMIT = 1_000_000
 
@@ -94,8 +95,7 @@ async def test_a_certificate_that_nobody_signed_is_refused(tls: ssl.SSLContext) 
 
 
 async def test_nobody_listens() -> None:
-    async with hs.hostile(hs.hang) as server:
-        port = server.port
+    port = free_port()
     async with HttpPages() as pages:
         with pytest.raises(ScrapeError) as caught:
             await pages.fetch(f"https://127.0.0.1:{port}/", 2, LIMIT)

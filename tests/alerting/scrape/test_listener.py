@@ -18,6 +18,7 @@ from exporters.registry import TABLE
 from tests.exporters.support import only, settings
 from tests.support import hostile_server as hs
 from tests.support.machine import slack
+from tests.support.ports import free_port
 
 HELLO = b"id: 0\nevent: hello\ndata: a 1\n\n"
 BEAT = b"id: 0\nevent: beat\ndata:\n\n"
@@ -314,7 +315,7 @@ async def test_a_page_that_is_no_stream() -> None:
 
 async def test_knocks() -> None:
     async with hs.hostile(hs.hang) as server, HttpPages() as pages:
-        await pages.knock(server.url, 1)
+        await pages.knock(server.url, 30)
     async with HttpPages() as pages:
         with pytest.raises(ScrapeError, match="Connection refused"):
-            await pages.knock(server.url, 1)
+            await pages.knock(f"http://127.0.0.1:{free_port()}/metrics", 30)
