@@ -188,9 +188,10 @@ async def test_streams_are_bounded(app: App) -> None:
 async def test_who_does_not_read_is_cut_and_what_it_was_not_told_is_counted(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "MAX_UNREAD_BYTES", 64)
+    # More than is on its way to one who reads, whose kernel may acknowledge after 40 ms.
+    monkeypatch.setattr(web, "MAX_UNREAD_BYTES", 4096)
     monkeypatch.setattr("exporters.events.DEBOUNCE", 0.0)
-    deaf = await deaf_client(app)
+    deaf = await deaf_client(app, room=2048)
     hearing = await listen(app)
     await hearing.next()
     sent = 0
@@ -208,10 +209,11 @@ async def test_who_does_not_read_is_cut_and_what_it_was_not_told_is_counted(
     await hearing.close()
 
 
-async def deaf_client(app: App) -> socket.socket:
-    """Asks for the stream and never reads, as a program that was stopped. The kernel holds little for it."""
+async def deaf_client(app: App, room: int = 16384) -> socket.socket:
+    """Asks for the stream and never reads, as a program that was stopped. The kernel holds little for it (``room``, in
+    bytes)."""
     deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
     deaf.setblocking(False)
     await asyncio.get_running_loop().sock_connect(deaf, app.address)
     await asyncio.get_running_loop().sock_sendall(deaf, b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
