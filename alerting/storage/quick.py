@@ -78,7 +78,7 @@ class Quick:
         if len(times) and int(times.max()) > time_ms:
             return self._latest_before(matchers, time_ms, lookback_ms)
         unknown = plan.elsewhere or (len(times) and int(times.min()) == NEVER_MS)
-        if unknown and not all(part.source.in_memory(after_ms + 1, time_ms) for part in plan.parts):
+        if unknown and not all(_in_memory(part.source, after_ms + 1, time_ms) for part in plan.parts):
             return None  # what was not heard of since the start may still have a sample on disk
         keep = (times > after_ms) & (values.view(np.int64) != STALE_BITS)
         if keep.all():
@@ -175,6 +175,11 @@ class Quick:
             distinct=all(one.labels != other.labels for one, other in pairwise(here)),
             generation=generation,
         )
+
+
+def _in_memory(source: Source, start_ms: int, end_ms: int) -> bool:
+    with source.head.lock:
+        return source.in_memory(start_ms, end_ms)
 
 
 def _runs(labels: list[Labels], times: list[IntArray], values: list[FloatArray]) -> Runs:

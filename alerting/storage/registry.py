@@ -162,7 +162,13 @@ class Registry:
             if known is not None:
                 self._plans.move_to_end(key)
                 return known
-            candidates, rest = self._candidates(matchers)
+            names = self._names(matchers)
+        # Without the lock: an expression may take its time, and who makes a series must not wait for it.
+        on_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
+        rest = [matcher for matcher in matchers if matcher.name != METRIC_NAME]
+        fitting = [name for name in names if all(matcher.matches(name) for matcher in on_name)]
+        with self._lock:
+            candidates = [series for name in fitting for series in self._by_name.get(name, {}).values()]
         found = tuple(sorted((s for s in candidates if _matches(rest, s.labels)), key=lambda s: (s.labels, s.id)))
         with self._lock:
             if version == self._plans_version:
@@ -171,14 +177,12 @@ class Registry:
                     self._plans.popitem(last=False)
         return found
 
-    def _candidates(self, matchers: Sequence[Matcher]) -> tuple[list[Series], list[Matcher]]:
-        """Series whose metric name fits, and the matchers that remain. The caller holds the lock."""
-        on_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
-        rest = [matcher for matcher in matchers if matcher.name != METRIC_NAME]
-        exact = next((matcher.value for matcher in on_name if matcher.op == "="), None)
-        names = self._by_name if exact is None else [exact] if exact in self._by_name else []
-        fitting = [name for name in names if all(matcher.matches(name) for matcher in on_name)]
-        return [series for name in fitting for series in self._by_name[name].values()], rest
+    def _names(self, matchers: Sequence[Matcher]) -> list[str]:
+        """The metric names that may fit. The caller holds the lock."""
+        for matcher in matchers:
+            if matcher.name == METRIC_NAME and matcher.op == "=":
+                return [matcher.value] if matcher.value in self._by_name else []
+        return list(self._by_name)
 
 
 def _matches(matchers: Sequence[Matcher], labels: Labels) -> bool:

@@ -253,6 +253,8 @@ class Upkeep:
         with source.head.lock:
             rows = source.head.oldest()
         count = end - rows.first
+        if count <= 0:  # they had to make room in memory since
+            return
         order = np.argsort(rows.ids)
         values = np.ascontiguousarray(rows.values[:count].T[order])
         new = make_block(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from alerting.model.labels import Labels
 from alerting.model.matcher import Matcher
+from alerting.storage.disk import Block
 from alerting.storage.store import Store, StoreOptions
 
 START = 1_700_000_000_000
@@ -71,4 +74,101 @@ def test_all_at_once(tmp_path: Path) -> None:
     assert 1 in levels
     assert 2 in levels
     assert len(store.select([], START, written[0])) == 2 * WIDTH
+    store.close()
+
+
+class Patient(Matcher):
+    """Takes until it is let go for its answer."""
+
+    begun, go = threading.Event(), threading.Event()
+
+    def matches(self, value: str) -> bool:
+        self.begun.set()
+        assert self.go.wait(60)
+        return Matcher.matches(self, value)
+
+
+def test_who_makes_a_series_does_not_wait_for_an_expression_that_takes_its_time(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "samples.db", OPTIONS, START)
+    slow, quick = Patient("__name__", "=~", "m.*"), Matcher("__name__", "=~", "m.*")
+    head = store.source("a")
+    head.column(Labels.of({"__name__": "m1"}))
+    head.append(START, np.ones(1))
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            asked = threads.submit(store.select, [slow], START, START)
+            assert slow.begun.wait(60)
+            assert threads.submit(head.column, Labels.of({"__name__": "m2"})).result(20) == 1
+        finally:
+            slow.go.set()
+        assert [data.labels.metric_name for data in asked.result()] == ["m1"]
+    head.append(START + 1, np.ones(2))
+    for matcher in (slow, quick):
+        assert [data.labels.metric_name for data in store.select([matcher], START, START + 1)] == ["m1", "m2"]
+    store.close()
+
+
+class Late:
+    """A block; whoever looks at its end waits."""
+
+    def __init__(self, block: Block, looked: threading.Event, go: threading.Event) -> None:
+        self._block, self._looked, self._go = block, looked, go
+
+    def __getattr__(self, name: str) -> object:
+        if name == "end_ms":
+            self._looked.set()
+            assert self._go.wait(60)
+        return getattr(self._block, name)
+
+
+def test_a_question_about_now_sees_all_of_a_change_of_blocks(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "samples.db", OPTIONS, START)
+    head = store.source("a")
+    head.column(Labels.of({"__name__": "m"}))
+    now = START
+    for _ in range(200):
+        now += STEP_MS
+        assert head.append(now, np.ones(1))
+        assert store.flush(now)
+    (source,) = store._sources.values()
+    blocks = source.blocks * 4  # what is seen of half a change shows from three on
+    head.column(Labels.of({"__name__": "m", "new": "yes"}))  # without a sample yet: perhaps it has one on disk
+    matchers = (Matcher("__name__", "=", "m"),)
+    assert store.latest(matchers, now, now - START) is None, "the lookback reaches into blocks"
+    looked, go = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with head.lock:
+            source.set_blocks(blocks[:-1])
+            source.set_blocks([*blocks[:-1], cast(Block, Late(blocks[-1], looked, go))])
+
+    with ThreadPoolExecutor(2) as threads:
+        changing = threads.submit(change)
+        assert looked.wait(60)
+        asked = threads.submit(store.latest, matchers, now, now - START)
+        wait([asked], timeout=0.2)  # it cannot know yet
+        go.set()
+        changing.result()
+        assert asked.result() is None
+    store.close()
+
+
+def test_rows_that_had_to_make_room_before_they_were_sealed_are_not_sealed(tmp_path: Path) -> None:
+    options = StoreOptions(max_head_rows=64, step_back_ms=1000)
+    store = Store.open(tmp_path / "samples.db", options, START)
+    head = store.source("a")
+    head.column(Labels.of({"__name__": "m"}))
+    for number in range(4):
+        assert head.append(START + number, np.ones(1))
+    assert head.append(START - 3_600_000, np.ones(1))  # the clock was set back: those before are due
+    upkeep, (source,) = store._upkeep, store._sources.values()
+    upkeep._write_tail()
+    end = upkeep._due(source, START)
+    assert end == 4
+    for number in range(1, 61):
+        assert head.append(START - 3_600_000 + number, np.ones(1))
+    assert head.first > end
+    upkeep._seal(source, end)
+    assert source.blocks == ()
+    assert len(store.select([Matcher("__name__", "=", "m")], 0, START)[0].times) == head.count
     store.close()
