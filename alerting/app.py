@@ -114,9 +114,12 @@ class App:
         host, port = self._web.addresses[0][:2]
         return str(host), int(port)
 
-    async def start(self) -> None:
-        """Bring everything up. Raises ConfigError or CannotStart; nothing is left running then."""
+    async def start(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Bring everything up. Raises ConfigError or CannotStart; nothing is left running then, nor when it is
+        ``given_up`` meanwhile: asked before the store is opened, and before anything runs."""
         self.prepared = await asyncio.to_thread(prepare, self._options.config)
+        if given_up():
+            return
         async with AsyncExitStack() as stack:
             self._open_store(stack)
             pages = await stack.enter_async_context(HttpPages(self._version))
@@ -125,6 +128,8 @@ class App:
             stack.push_async_callback(asyncio.to_thread, self.remote.close)
             await asyncio.to_thread(self.remote.apply, self.config.remote, self.config.external_labels)
             await self._listen(stack)
+            if given_up():
+                return
             self._run_all(stack)
             self._stack = stack.pop_all()
         # What was made so far lives as long as the process: the collector need not look at it again and again.

@@ -89,9 +89,10 @@ async def serve(app: App, manager: ServiceManager, early: _Early | None = None) 
     loop.add_signal_handler(signal.SIGHUP, wanted.set)
     if early is not None and early.wanted:
         wanted.set()
-    await app.start()
-    release_startup_garbage()
-    manager.tell("READY=1")
+    await app.start(stop.is_set)
+    if not stop.is_set():
+        release_startup_garbage()
+        manager.tell("READY=1")
     reloading = loop.create_task(_reload_when(wanted, app))
     failed = loop.create_task(app.wait_failed())
     stopped = loop.create_task(stop.wait())

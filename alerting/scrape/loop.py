@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,7 +42,10 @@ _EARLY_GAP_S = 0.05
 # What may be read on the event loop: a page this long takes under 5 ms when known. Longer ones go to a thread.
 _INLINE_KNOWN_BYTES = 128 * 1024
 _INLINE_NEW_BYTES = 32 * 1024
-_COLUMNS_AT_ONCE = 500
+# More threads read no faster, as they hold the interpreter by turns; of hundreds of new targets they would leave the
+# event loop, which has to hear of a SIGTERM, one turn in many.
+_READ_AT_ONCE = 2
+_COLUMNS_AT_ONCE = 100
 _NO_COLUMN = -1  # of a series that was not on a page since the store gave up its column
 
 _UP = "up"
@@ -72,6 +76,8 @@ class Surroundings:
     clock: Clock
     on_scrape: OnScrape
     stats: ScrapeStats = field(default_factory=ScrapeStats)
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_ONCE))
+    """Held while a thread reads a page."""
     places: int = 1
     """See ``schedule.places``."""
 
@@ -234,21 +240,27 @@ class TargetLoop:
 
     async def _read(self, body: Body) -> Page:
         """Read the page: short ones here, long or unknown ones in a thread."""
+        inline = _INLINE_KNOWN_BYTES if self._reader.familiar else _INLINE_NEW_BYTES
         began = time.monotonic()
         try:
-            inline = _INLINE_KNOWN_BYTES if self._reader.familiar else _INLINE_NEW_BYTES
-            data = body.data
-            if body.gzip:
-                try:
-                    data = inflate(data, min(inline, self.target.limits.body_bytes))
-                except ScrapeError:
-                    # Too long to unpack here, or damaged: the thread finds out which.
-                    return await asyncio.to_thread(self._read_gzip, body.data)
-            if len(data) <= inline:
-                return self._reader.read(data)
-            return await asyncio.to_thread(self._reader.read, data)
+            data = inflate(body.data, min(inline, self.target.limits.body_bytes)) if body.gzip else body.data
+        except ScrapeError:
+            # Too long to unpack here, or damaged: the thread finds out which.
+            return await self._read_in_thread(self._read_gzip, body.data)
+        if len(data) > inline:
+            return await self._read_in_thread(self._reader.read, data)
+        try:
+            return self._reader.read(data)
         finally:
             self._around.stats.parse_seconds += time.monotonic() - began
+
+    async def _read_in_thread(self, read: Callable[[bytes], Page], data: bytes) -> Page:
+        async with self._around.reading:
+            began = time.monotonic()
+            try:
+                return await asyncio.to_thread(read, data)
+            finally:
+                self._around.stats.parse_seconds += time.monotonic() - began
 
     def _read_gzip(self, data: bytes) -> Page:
         return self._reader.read(inflate(data, self.target.limits.body_bytes))

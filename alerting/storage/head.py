@@ -107,8 +107,8 @@ class Head:
         self._newest = newest
         self._slots = [newest.take_slot() for _ in columns]
         self._slot_array: IntArray = np.array(self._slots, np.int64)
-        self._times = np.zeros(ROWS, np.int64)
-        self._values = _blank(ROWS, len(columns) + COLUMNS)
+        self._times = np.zeros(0, np.int64)  # of a new target hundreds of columns come before the first row
+        self._values = _blank(0, len(columns) + COLUMNS)
         self._live: BoolArray = np.zeros(self._values.shape[1], np.bool_)
 
     # --- FrameWriter ------------------------------------------------------------------------------------------------

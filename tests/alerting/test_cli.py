@@ -28,10 +28,10 @@ class StandIn:
         self.most_reloading = 0
         self.fault: Exception | None = None
 
-    async def start(self) -> None:
+    async def start(self, given_up: Callable[[], bool]) -> None:
         self.started.set()
         await self.slow.wait()
-        self.calls.append("start")
+        self.calls.append("given up" if given_up() else "start")
 
     async def reload(self) -> None:
         self.calls.append("reload")
@@ -112,6 +112,16 @@ async def test_a_signal_during_the_start_is_heeded_after_it(app: StandIn) -> Non
         app.slow.set()
         await until(lambda: len(app.calls) >= 2)
         assert app.calls == ["start", "reload"]
+
+
+async def test_a_stop_during_the_start_ends_it(app: StandIn) -> None:
+    app.slow.clear()
+    async with serving(app) as task:
+        await send(signal.SIGTERM)
+        assert not task.done()
+        app.slow.set()
+        assert await task == 0
+        assert app.calls == ["given up", "stop"]
 
 
 async def test_a_stop_does_not_wait_for_a_reload(app: StandIn) -> None:
