@@ -151,15 +151,18 @@ class Store:
         heads = [source.head for source in sources]
         blocks = [block for source in sources for block in source.blocks]
         starts = [block.start_ms for block in blocks]
+        held = cells = 0
         for head in heads:
             with head.lock:
                 rows = head.rows()
+                held += head.count
+                cells += head.count * head.width
             if len(rows.times):
                 starts.append(int(rows.times.min()))
         return Stats(
             series=len(self._registry),
-            head_rows=sum(head.count for head in heads),
-            head_samples=sum(head.count * head.width for head in heads),
+            head_rows=held,
+            head_samples=cells,
             blocks=len(blocks),
             chunk_bytes=sum(block.bytes for block in blocks),
             file_bytes=self._disk.file_bytes(),
