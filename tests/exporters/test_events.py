@@ -229,7 +229,7 @@ async def read_on(stream: Stream) -> None:
 async def test_who_never_reads_loses_its_stream_when_somebody_else_wants_one(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(web, "BEAT", 0.02)
+    monkeypatch.setattr(web, "BEAT", 0.05)  # eight are longer than a kernel waits before it acknowledges
     deaf = [await deaf_client(app) for _ in range(2)]
     hearing = [await listen(app) for _ in range(MAX_LISTENERS - len(deaf))]
     for stream in hearing:
