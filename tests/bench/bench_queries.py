@@ -70,9 +70,10 @@ class Client:
 
 @dataclass(slots=True)
 class Times:
-    """Milliseconds of one query, and the CPU the program took for all warm answers to it."""
+    """Milliseconds of one query; ``cold_cpu``: of the program's CPU."""
 
     cold: float
+    cold_cpu: float
     warm: list[float] = field(default_factory=list)
 
     @property
@@ -114,8 +115,10 @@ def _dashboard(clients: dict[str, Client], queries: list[Asked], start_ms: int, 
     for program, client in clients.items():
         began = client.program.cpu_seconds()
         for query in queries:
+            before = client.program.cpu_of_threads()
             took, _ = client.ask(query, start_ms, end_ms)
-            results.times[program][query] = Times(took * 1000)
+            spent = client.program.cpu_of_threads() - before
+            results.times[program][query] = Times(took * 1000, spent * 1000)
         results.cold_cpu[program] += client.program.cpu_seconds() - began
     for program, client in clients.items():
         began = client.program.cpu_seconds()
@@ -175,6 +178,7 @@ def report(results: Results, hours: float) -> None:
             times = results.times[program]
             for word, values in (
                 ("cold", [times[query].cold for query in chosen]),
+                ("cold, CPU", [times[query].cold_cpu for query in chosen]),
                 ("warm", [times[query].best for query in chosen]),
             ):
                 p90 = statistics.quantiles(values, n=10)[-1] if len(values) > 1 else values[0]
