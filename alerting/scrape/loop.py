@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -76,8 +77,8 @@ class Surroundings:
     clock: Clock
     on_scrape: OnScrape
     stats: ScrapeStats = field(default_factory=ScrapeStats)
-    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_ONCE))
-    """Held while a thread reads a page."""
+    reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_READ_AT_ONCE, "read"))
+    """Threads that read pages."""
     places: int = 1
     """See ``schedule.places``."""
 
@@ -255,12 +256,10 @@ class TargetLoop:
             self._around.stats.parse_seconds += time.monotonic() - began
 
     async def _read_in_thread(self, read: Callable[[bytes], Page], data: bytes) -> Page:
-        async with self._around.reading:
-            began = time.monotonic()
-            try:
-                return await asyncio.to_thread(read, data)
-            finally:
-                self._around.stats.parse_seconds += time.monotonic() - began
+        pool = self._around.reading
+        page, seconds = await asyncio.get_running_loop().run_in_executor(pool, _timed, read, data)
+        self._around.stats.parse_seconds += seconds
+        return page
 
     def _read_gzip(self, data: bytes) -> Page:
         return self._reader.read(inflate(data, self.target.limits.body_bytes))
@@ -361,6 +360,13 @@ class TargetLoop:
         """The metrics a rule may want to look at now."""
         names = self._reader.names(page.changed) if page is not None and not up_changed else frozenset()
         return names | self._reader.names() | {_UP} if up_changed else names
+
+
+def _timed(read: Callable[[bytes], Page], data: bytes) -> tuple[Page, float]:
+    """Also the seconds that it took."""
+    began = time.monotonic()
+    page = read(data)
+    return page, time.monotonic() - began
 
 
 def _end(sleep: asyncio.Future[None]) -> None:
