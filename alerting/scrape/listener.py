@@ -50,10 +50,12 @@ class Scraped(Protocol):
 @dataclass(slots=True)
 class Hearing:
     """What one listener knows, for the others. ``heard``: the loop's time of the newest byte; None: no open stream.
-    ``decided``: whether a silence has been looked into."""
+    ``decided``: whether a silence has been looked into. ``all_known``: set for who waits for others, by the first that
+    finds that nobody is waited for any more."""
 
     heard: float | None = None
     decided: bool = False
+    all_known: asyncio.Event = field(default_factory=asyncio.Event)
 
     def overdue(self, now: float) -> bool:
         """Whether it may turn out to be gone within a moment."""
@@ -229,11 +231,20 @@ class Listener:
         self._target.gone(reason)
 
     async def _together(self) -> None:
-        """Wait for others that may be gone too: a switch that dies is told as one thing, not as its first node."""
-        loop = asyncio.get_running_loop()
+        """Wait for others that may be gone too: a switch that dies is told as one thing, not as its first node. All who
+        wait go on in one turn of the loop: rules that are evaluated between two of them would see the first alone."""
+        loop, all_known = asyncio.get_running_loop(), self._hearing.all_known
         end = loop.time() + TOGETHER_S
-        while loop.time() < end and any(self._room.overdue(loop.time())):  # noqa: ASYNC110 (nobody is told of silence)
-            await asyncio.sleep(0.05)
+        all_known.clear()
+        while loop.time() < end and any(self._room.overdue(loop.time())):
+            all_known.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05):  # nobody tells of a beat that came after all
+                    await all_known.wait()
+        if not all_known.is_set():
+            for hearing in self._room.hearings.values():
+                hearing.all_known.set()
+            await asyncio.sleep(0)
 
     def _unsupported_is(self, value: bool) -> None:
         self._room.stats.unsupported += value - self._unsupported

@@ -204,6 +204,37 @@ async def test_nodes_that_go_together_are_told_together(monkeypatch: pytest.Monk
     assert undecided[0] == 0  # the first was not told before the last was known
 
 
+async def test_nodes_that_go_together_are_told_in_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is known last would be told alone if the others only looked now and then whether they still wait."""
+    monkeypatch.setattr(module, "SILENCE_S", 1.0)
+    monkeypatch.setattr(module, "TOGETHER_S", 20.0)
+    loop, seen = asyncio.get_running_loop(), list[str]()
+
+    def turns(left: int) -> None:
+        """Of the loop, which are nothing beside the time of a timer."""
+        if left:
+            loop.call_soon(turns, left - 1)
+        else:
+            seen.append("later")
+
+    def gone(_: str) -> None:
+        seen.append("gone")
+        if len(seen) == 1:
+            turns(3)
+
+    sources = [Source() for _ in range(3)]
+    for source in sources:
+        source.there = HostGone("no answer")
+    async with held(*sources) as all_of_them:
+        for one in all_of_them:
+            monkeypatch.setattr(one.target, "gone", gone)
+        for source in sources:
+            await source.bytes.put(HELLO)
+            await asyncio.sleep(0.1)  # their beats are not in step
+        await all_of_them[0].until(lambda: len(seen) == 4)
+    assert seen == ["gone", "gone", "gone", "later"]
+
+
 async def test_our_own_stall_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE_S", 0.6)
     source = Source()
