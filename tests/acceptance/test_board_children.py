@@ -80,7 +80,8 @@ def script(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_replayed_lines_arrive() -> None:
     replay = [sys.executable, str(DEMO / "tegrastats_replay.py"), str(DEMO / "boards/AGX0/tegrastats.txt")]
-    with running(replay, interval_ms=300) as child:  # ten of them may pass before it begins
+    # Ten intervals may pass before it begins, or it is started again.
+    with running(replay, interval_ms=300) as child:
         rams = set()
 
         def all_lines() -> bool:
@@ -92,7 +93,6 @@ def test_the_replayed_lines_arrive() -> None:
         until(all_lines, 30)
         assert rams == {6873, 6885, 7029, 18207, 18202}
         assert child.fault == ""
-        assert child.restarts == 0
 
 
 def test_it_is_started_again_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,7 +171,7 @@ def test_the_replay_ends_when_nobody_reads(tmp_path: Path) -> None:
 
 
 def vcgencmd(answers: Path) -> Vcgencmd:
-    return Vcgencmd([sys.executable, str(DEMO / "vcgencmd_replay.py"), str(answers)])
+    return Vcgencmd([sys.executable, str(DEMO / "vcgencmd_replay.py"), str(answers)], deadline=5.0 * PATIENCE)
 
 
 def test_answers_are_asked_anew(tmp_path: Path) -> None:

@@ -64,12 +64,12 @@ def test_samples_arrive(tmp_path: Path) -> None:
         assert found is not None
         assert found.gpu == Clocked(0.5, 612e6)
         assert found.engines == {"nvenc": Clocked(None, 473.6e6)}
-        assert (jtop.fault, jtop.restarts) == ("", 0)
+        assert jtop.fault == ""
 
 
 def test_another_version_is_explained_with_the_command_that_mends_it(tmp_path: Path) -> None:
     words = "Mismatch version jtop service: [7.1.9] and client: [7.2.2]. Please run"
-    with child(tmp_path, enter=f"raise JtopException({words!r})") as jtop:
+    with child(tmp_path, enter=f"raise JtopException({words!r})", interval=6.0) as jtop:  # a minute to say so
         until(lambda: jtop.restarts >= 1)
         assert "ended with status 1" in jtop.fault
         assert f"{sys.executable} -m pip install 'jetson-stats~=7.1.0'" in jtop.fault
