@@ -13,6 +13,7 @@ import pytest
 from tests.bench.bench_endurance import MOST_RESIDENT_MIB, Size
 from tests.bench.node_life import WATCHED, start_containers, start_units, write_textfile
 from tests.support.dockerd import dockerd
+from tests.support.machine import PATIENCE
 from tests.support.real_systemd import real_systemd
 from tests.support.whole_node import whole_exporter
 from tests.support.whole_services import everything
@@ -36,7 +37,7 @@ def test_memory_with_everything_on(record_property: Callable[[str, object], None
         inventory = {**services.inventory, **WATCHED}
         node = stack.enter_context(whole_exporter(folder, inventory, daemon.socket, Path(systemd.bus)))
         write_textfile(folder / "textfile", 1)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 60 * PATIENCE
         while lacks := missing(page := node.get().decode()):
             assert time.monotonic() < end, lacks
             time.sleep(0.2)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.support.dockerd import Dockerd, dockerd
 from tests.support.far_cluster import FarCluster, FarNode, far_cluster
+from tests.support.machine import PATIENCE
 from tests.support.peers import need
 from tests.support.real_services import process
 from tests.support.real_systemd import RealSystemd, real_systemd
@@ -73,12 +74,14 @@ class Restless:
             thread.start()
         frequent = [one.name for one in self.troubles if (one.quiet[1] + one.lasts[1]) / quicker < seconds]
         end = time.monotonic() + seconds
-        while not faults and (time.monotonic() < end or not all(done[name] for name in frequent)):
-            assert time.monotonic() < end + 60, f"too slow: {done}"
-            time.sleep(0.1)
-        over.set()
-        for thread in threads:
-            thread.join()
+        try:
+            while not faults and (time.monotonic() < end or not all(done[name] for name in frequent)):
+                assert time.monotonic() < end + 60 * PATIENCE, f"too slow: {done}"
+                time.sleep(0.1)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
         wire.loss, wire.delay = 0.0, (0.0, 0.0)
         if faults:
             raise faults[0]
