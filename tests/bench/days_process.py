@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,8 @@ def main(days: float, options: list[str]) -> int:
 
     start = App.start
 
-    async def start_and_feed(app: App) -> None:
-        await start(app)
+    async def start_and_feed(app: App, given_up: Callable[[], bool] = lambda: False) -> None:
+        await start(app, given_up)
         threading.Thread(target=_feed, args=(app, days, now), daemon=True).start()
 
     async def never(_: App) -> None:
