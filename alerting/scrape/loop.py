@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -45,7 +44,7 @@ _INLINE_KNOWN_BYTES = 128 * 1024
 _INLINE_NEW_BYTES = 32 * 1024
 # More threads read no faster, as they hold the interpreter by turns; of hundreds of new targets they would leave the
 # event loop, which has to hear of a SIGTERM, one turn in many.
-_READ_AT_ONCE = 2
+_READ_AT_ONCE = 4
 _COLUMNS_AT_ONCE = 100
 _NO_COLUMN = -1  # of a series that was not on a page since the store gave up its column
 
@@ -77,8 +76,8 @@ class Surroundings:
     clock: Clock
     on_scrape: OnScrape
     stats: ScrapeStats = field(default_factory=ScrapeStats)
-    reading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_READ_AT_ONCE, "read"))
-    """Threads that read pages."""
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_ONCE))
+    """Held while a thread reads a page."""
     places: int = 1
     """See ``schedule.places``."""
 
@@ -256,10 +255,12 @@ class TargetLoop:
             self._around.stats.parse_seconds += time.monotonic() - began
 
     async def _read_in_thread(self, read: Callable[[bytes], Page], data: bytes) -> Page:
-        pool = self._around.reading
-        page, seconds = await asyncio.get_running_loop().run_in_executor(pool, _timed, read, data)
-        self._around.stats.parse_seconds += seconds
-        return page
+        async with self._around.reading:
+            began = time.monotonic()
+            try:
+                return await asyncio.to_thread(read, data)
+            finally:
+                self._around.stats.parse_seconds += time.monotonic() - began
 
     def _read_gzip(self, data: bytes) -> Page:
         return self._reader.read(inflate(data, self.target.limits.body_bytes))
@@ -360,13 +361,6 @@ class TargetLoop:
         """The metrics a rule may want to look at now."""
         names = self._reader.names(page.changed) if page is not None and not up_changed else frozenset()
         return names | self._reader.names() | {_UP} if up_changed else names
-
-
-def _timed(read: Callable[[bytes], Page], data: bytes) -> tuple[Page, float]:
-    """Also the seconds that it took."""
-    began = time.monotonic()
-    page = read(data)
-    return page, time.monotonic() - began
 
 
 def _end(sleep: asyncio.Future[None]) -> None:

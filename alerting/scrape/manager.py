@@ -111,10 +111,9 @@ class ScrapeManager:
             log.info("no longer scraped: %s", ", ".join(leaving))
 
     async def stop(self) -> None:
-        """Stop scraping for good. Nothing is marked as ended: after a restart the series go on."""
+        """Stop scraping. Nothing is marked as ended: after a restart the series go on."""
         running, self._running = self._running, {}
         await _cancel([task for entry in running.values() for task in entry.tasks])
-        self._around.reading.shutdown(wait=False, cancel_futures=True)
 
     def scrape_now(self, name: str) -> bool:
         """Scrape a target (``JOB/ADDRESS:PORT``) as soon as possible; False when there is none of that name.
