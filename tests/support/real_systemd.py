@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.machine import PATIENCE
@@ -104,13 +104,19 @@ def _booted(nspawn: str, tree: Path, network: str) -> Iterator[int]:
             stderr=log,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": unified},
         )
+    leader = 0
     try:
-        yield _leader(process, tree.parent / "log")
+        leader = _leader(process, tree.parent / "log")
+        yield leader
     finally:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
+            # nspawn alone would leave it running; without its first process nothing is left of a container.
+            with suppress(ProcessLookupError):
+                if leader:
+                    os.kill(leader, signal.SIGKILL)
             process.kill()
             process.wait()
 
