@@ -88,8 +88,8 @@ async def test_what_hangs_does_not_keep_the_others_from_their_turn(hanging: Hang
     assert samples(await asked)["tierwatch_example", "a"] == 1
 
 
-async def test_the_scrapers_patience_is_honoured(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = Runner({"hanging": hanging}, deadline=FAR)
+def deadlines(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that each collection from now on is given."""
     run, granted = runner._lanes.run, list[float]()
 
     def told(jobs: Mapping[str, Callable[[], Reading]], deadline: float) -> dict[str, Reading | Stuck | Exception]:
@@ -97,6 +97,12 @@ async def test_the_scrapers_patience_is_honoured(hanging: Hanging, monkeypatch: 
         return run(jobs, deadline)
 
     monkeypatch.setattr(runner._lanes, "run", told)
+    return granted
+
+
+async def test_the_scrapers_patience_is_honoured(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner({"hanging": hanging}, deadline=FAR)
+    granted = deadlines(runner, monkeypatch)
     begun = time.monotonic()
     await runner.collect(patience=1.0)
     assert time.monotonic() - begun < FAR / 2
@@ -108,13 +114,7 @@ async def test_who_waited_until_the_last_moment_still_has_time_for_the_collector
 ) -> None:
     collector, now = Stepped(), [100.0]
     runner = Runner({"good": collector}, deadline=FAR)
-    run, granted = runner._lanes.run, list[float]()
-
-    def told(jobs: Mapping[str, Callable[[], Reading]], deadline: float) -> dict[str, Reading | Stuck | Exception]:
-        granted.append(deadline)
-        return run(jobs, deadline)
-
-    monkeypatch.setattr(runner._lanes, "run", told)
+    granted = deadlines(runner, monkeypatch)
     monkeypatch.setattr("exporters.runner.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0]))
     first, second = (asyncio.ensure_future(runner.collect()) for _ in range(2))
     await until(lambda: collector.calls == 1)
